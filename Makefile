@@ -1,0 +1,96 @@
+# SaySee. `make` alone lists what can be asked; `make demo` and `make test` need nothing but Python 3.11+ and make.
+
+PYTHON ?= python3
+PORT   ?= 8000
+ARGS   ?=
+
+DEMO   := .demo
+CORPUS := $(DEMO)/corpus
+INDEX  := $(DEMO)/index
+BUNDLE := demo/bundle
+SCENES := 512
+
+SERVE := .venv/bin/python
+TEST  := .venv-test/bin/python
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check train-env clean python-check
+
+help:
+	@echo "make demo       build the demo corpus and its index, then serve it on http://127.0.0.1:$(PORT) (PORT=... for another)"
+	@echo "make test       install everything the tests need, then run all checks and tests (ARGS='-k name' is handed to pytest)"
+	@echo "make check      the checks alone: ruff, mypy, import-linter"
+	@echo "make train-env  .venv-train: what 'python -m training' needs (torch; about 5.6 GB)"
+	@echo "make clean      remove the environments, the demo and every cache"
+
+# ---- environments ---------------------------------------------------------------------------------------------
+
+python-check:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "SaySee needs Python 3.11 or newer and there is no '$(PYTHON)' here: install one, or name it with PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "SaySee needs Python 3.11 or newer and '$(PYTHON)' is $$($(PYTHON) -V 2>&1): name a newer one with PYTHON=python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments (Debian keeps that apart): install the package python3-venv." >&2; exit 1; }
+
+.venv/.ready: pyproject.toml constraints.txt | python-check
+	@echo "[1/5] Environment: installing the serving set (no torch) into .venv; about a minute the first time"
+	@$(PYTHON) -m venv .venv
+	@$(SERVE) $(INSTALL) --editable '.[cpu]'
+	@touch $@
+
+.venv-test/.ready: pyproject.toml constraints.txt | python-check
+	@echo "Environment: installing the serving, training and test sets into .venv-test; about 5.6 GB, some minutes the first time"
+	@$(PYTHON) -m venv .venv-test
+	@$(TEST) $(INSTALL) --editable '.[cpu,train,dev]'
+	@touch $@
+
+.venv-train/.ready: pyproject.toml constraints.txt | python-check
+	@echo "Environment: installing the serving and training sets into .venv-train; about 5.6 GB, some minutes the first time"
+	@$(PYTHON) -m venv .venv-train
+	@.venv-train/bin/python $(INSTALL) --editable '.[cpu,train]'
+	@touch $@
+
+train-env: .venv-train/.ready
+	@echo "Ready: . .venv-train/bin/activate && python -m training --help"
+
+# ---- the demo -------------------------------------------------------------------------------------------------
+# Each stage leaves a stamp when it is complete; a stage that was cut short takes up where it stopped.
+
+$(DEMO)/.rendered: | .venv/.ready
+	@echo "[2/5] Pictures: rendering $(SCENES) scenes into $(CORPUS)"
+	@mkdir -p $(DEMO)
+	@$(SERVE) -m training scenes --out $(CORPUS) --count $(SCENES)
+	@touch $@
+
+$(DEMO)/.spoken: $(DEMO)/.rendered
+	@echo "[3/5] Voices: speaking five captions a picture"
+	@$(SERVE) -m training speak $(CORPUS)/texts.jsonl --out $(CORPUS)
+	@touch $@
+
+$(DEMO)/.indexed: $(DEMO)/.spoken $(BUNDLE)/manifest.json
+	@echo "[4/5] Index: embedding pictures and captions into $(INDEX)"
+	@$(SERVE) -m indexer build --bundle $(BUNDLE) --images $(CORPUS)/images.jsonl \
+	  --captions $(CORPUS)/captions.jsonl --index $(INDEX) --promote
+	@touch $@
+
+demo: $(DEMO)/.indexed
+	@echo "[5/5] Server: http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+	@exec $(SERVE) -m service --index $(INDEX) --host 127.0.0.1 --port $(PORT)
+
+# ---- checks and tests -----------------------------------------------------------------------------------------
+
+check: .venv-test/.ready
+	@echo "ruff" && $(TEST) -m ruff check --quiet .
+	@echo "mypy" && $(TEST) -m mypy
+	@echo "import-linter" && .venv-test/bin/lint-imports --no-cache
+
+test: check
+	@$(TEST) -m pytest $(ARGS)
+
+clean:
+	rm -rf .venv .venv-test .venv-train $(DEMO) build dist *.egg-info \
+	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find service training indexer tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,49 @@
+"""Leaves out the tests whose machine part is missing (browser, corpora, GPU) and says in one line what was left out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def _missing_parts() -> dict[str, str]:
+    """Marker -> why its tests cannot run here; empty on a machine that has everything."""
+    missing: dict[str, str] = {}
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        missing["browser"] = "no Chromium on the PATH"
+    if not os.environ.get("SAYSEE_DATA"):
+        missing["data"] = "SAYSEE_DATA is not set"
+    if not Path("/dev/nvidiactl").exists():
+        missing["gpu"] = "no NVIDIA GPU"
+    return missing
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    missing = _missing_parts()
+    left_out: Counter[str] = Counter()
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        reasons = [why for marker, why in missing.items() if item.get_closest_marker(marker)]
+        if reasons:
+            left_out[reasons[0]] += 1
+            dropped.append(item)
+        else:
+            kept.append(item)
+    config.stash[_LEFT_OUT] = left_out
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash.get(_LEFT_OUT, Counter())
+    if left_out:
+        parts = "; ".join(f"{count} ({why})" for why, count in sorted(left_out.items()))
+        terminalreporter.write_line(f"left out: {parts}")
