@@ -1,0 +1,1 @@
+"""Media to vectors, vectors to an index; states both contracts on disk."""
