@@ -1,0 +1,114 @@
+"""Dockerfile and docker-compose.yml agree with each other and with the Makefile; needs no container engine."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FINAL_STAGES = ("serve-cpu", "serve-gpu", "train")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """(INSTRUCTION, rest) with continuation lines joined and comments gone."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [(word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line)]
+
+
+def stages() -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """Stage name -> (the stage or image it starts from, its instructions), in the order of the file."""
+    found: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    current: list[tuple[str, str]] = []
+    for word, rest in instructions():
+        if word == "FROM":
+            origin, name = rest.split(" AS ")
+            current = []
+            found[name] = (origin, current)
+        else:
+            current.append((word, rest))
+    return found
+
+
+def inherited(stage: str) -> list[tuple[str, str]]:
+    """The instructions of a stage after those of all it starts from."""
+    found = stages()
+    origin, own = found[stage]
+    return [*(inherited(origin) if origin in found else []), *own]
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def test_the_default_image_serves_on_cpu() -> None:
+    assert list(stages())[-1] == "serve-cpu"
+
+
+@pytest.mark.parametrize("stage", FINAL_STAGES)
+def test_no_image_runs_as_root(stage: str) -> None:
+    users = [rest for word, rest in inherited(stage) if word == "USER"]
+    assert users
+    assert users[-1].partition(":")[0] not in {"0", "root"}
+
+
+@pytest.mark.parametrize("stage", ["serve-cpu", "serve-gpu"])
+def test_serving_images_ask_readyz_for_their_health(stage: str) -> None:
+    (check,) = (rest for word, rest in inherited(stage) if word == "HEALTHCHECK")
+    assert "/readyz" in check
+    assert '"python"' in check
+
+
+@pytest.mark.parametrize(
+    ("stage", "extras"), [("build-cpu", "cpu"), ("build-gpu", "gpu"), ("build-train", "cpu,train")]
+)
+def test_images_install_as_the_makefile_does(stage: str, extras: str) -> None:
+    runs = [rest for word, rest in stages()[stage][1] if word == "RUN"]
+    assert any("--constraint constraints.txt" in run and f"'.[{extras}]'" in run for run in runs)
+
+
+def test_everything_copied_is_let_through_by_dockerignore() -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    copies = [rest.split() for word, rest in instructions() if word == "COPY" and "--from" not in rest]
+    sources = [source for words in copies for source in words[:-1]]
+    refused = [
+        source
+        for source in sources
+        if not any(fnmatch(source, pattern) or fnmatch(f"{source}/x", pattern) for pattern in allowed)
+    ]
+    assert not refused
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_compose_builds_stages_that_exist() -> None:
+    services = compose()["services"]
+    assert {service["build"]["target"] for service in services.values()} == set(FINAL_STAGES)
+    assert "profiles" not in services["serve"]
+    assert services["serve-gpu"]["profiles"] == ["gpu"]
+
+
+def test_compose_serves_to_this_machine_only_and_keeps_the_index() -> None:
+    for name in ("serve", "serve-gpu"):
+        service = compose()["services"][name]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert "index:/index" in service["volumes"]
+        assert service["read_only"] is True
+    assert "index" in compose()["volumes"]
+
+
+def test_the_demo_container_runs_the_commands_of_make_demo() -> None:
+    def commands(text: str) -> list[list[str]]:
+        joined = re.sub(r"\\\n\s*", "", text)
+        found = re.findall(r"-m ((?:training|indexer) .*)", joined)
+        return [[word for word in line.split() if re.fullmatch(r"--?[a-z-]+|[a-z]+", word)] for line in found]
+
+    (script,) = compose()["services"]["demo"]["command"]
+    makefile = (ROOT / "Makefile").read_text().partition("# ---- the demo")[2].partition("# ---- checks")[0]
+    assert commands(script) == commands(makefile)
+    assert len(commands(script)) == 3
