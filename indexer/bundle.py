@@ -154,7 +154,7 @@ def write_bundle(
         (aside / GOLDEN_SPEECH).write_bytes(golden.speech_wav)
         (aside / GOLDEN_IMAGE).write_bytes(golden.image_png)
         vectors = {"speech": golden.speech_vector, "image": golden.image_vector}
-        np.savez(aside / GOLDEN_VECTORS, **{side: np.float32(vector) for side, vector in vectors.items()})
+        np.savez(aside / GOLDEN_VECTORS, **{k: np.asarray(v, np.float32) for k, v in vectors.items()})
         graph_digests = {file_name: _digest(aside / file_name) for file_name in sorted(graphs)}
         document = {
             "schema_version": SCHEMA_VERSION,

@@ -1,4 +1,7 @@
-"""Leaves out the tests whose machine part is missing (browser, corpora, GPU) and says in one line what was left out."""
+"""Leaves out the tests whose machine part is missing (browser, corpora, GPU), and says so in one line.
+
+Gives every test one tiny but real model bundle; more of them, and media, are made by tests.fixtures.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from indexer.bundle import Bundle
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -47,3 +54,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if left_out:
         parts = "; ".join(f"{count} ({why})" for why, count in sorted(left_out.items()))
         terminalreporter.write_line(f"left out: {parts}")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """One bundle for the whole run: read it, never alter it (make_tiny_bundle makes one to alter)."""
+    from tests.fixtures.tiny_bundle import make_tiny_bundle  # ONNX is slow to import: only for who needs it
+
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
