@@ -1,0 +1,202 @@
+"""Writes a corpus folder of rendered scenes: images/, images.jsonl, texts.jsonl.
+
+Scene i depends on (seed, i) and its level alone, never on how many are asked for or by how many processes.
+A run that was killed goes on where it stopped: a picture already there is known by the recipe in its comment.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.scenes.captions import captions
+from training.scenes.content import Scene, draw_scene
+from training.scenes.painting import paint
+
+RECIPE_VERSION = 1
+JPEG_QUALITY = 88
+CHUNK = 32
+
+Split = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """What a run left: pictures and captions listed, and how many pictures it had to draw."""
+
+    out: Path
+    images: int
+    texts: int
+    drawn: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the bytes of a corpus."""
+
+    out: Path
+    seed: int
+    size: int
+    close_ups: float
+    prefix: str
+
+    def name(self, index: int) -> str:
+        return f"{self.prefix}-{index:06d}"
+
+    def path(self, index: int) -> Path:
+        return self.out / "images" / f"{self.name(index)}.jpg"
+
+    def level(self, index: int) -> str:
+        return "close-up" if self._rng(index, "level").random() < self.close_ups else "scene"
+
+    def scene(self, index: int) -> tuple[Scene, Random]:
+        """The scene, and the generator in the state from which its picture is painted."""
+        rng = self._rng(index, "picture")
+        return draw_scene(rng, self.level(index)), rng
+
+    def captions(self, index: int) -> list[str]:
+        return captions(self.scene(index)[0], self._rng(index, "captions"))
+
+    def comment(self, index: int) -> bytes:
+        return (
+            f"rendered scene v{RECIPE_VERSION} {self.seed}/{index} {self.level(index)} {self.size}px".encode()
+        )
+
+    def _rng(self, index: int, purpose: str) -> Random:
+        return Random(f"{self.seed}/{index}/{purpose}")
+
+
+def render_corpus(
+    out: Path,
+    count: int,
+    seed: int,
+    *,
+    size: int = 256,
+    dev: int = 0,
+    test: int = 0,
+    close_ups: float = 0.0,
+    prefix: str = "scene",
+    workers: int | None = None,
+    progress: bool = True,
+) -> CorpusSummary:
+    """`count` pictures of size x size with five captions each.
+
+    The first `test` scenes are the test split, the next `dev` the dev split, all others train, so that a corpus
+    grows without moving anything between splits. `close_ups` is the share of single objects on a plain ground.
+    Raises ValueError when the figures do not fit together.
+    """
+    if count < 1 or size < 32 or dev < 0 or test < 0 or dev + test > count or not 0 <= close_ups <= 1:
+        raise ValueError(
+            f"asked for count={count}, size={size}, dev={dev}, test={test}, close_ups={close_ups}; count must be "
+            "at least 1 and hold dev and test, size at least 32, close_ups between 0 and 1"
+        )
+    recipe = Recipe(Path(out), seed, size, close_ups, prefix)
+    (recipe.out / "images").mkdir(parents=True, exist_ok=True)
+    missing = [index for index in range(count) if not _is_there(recipe, index)]
+    if missing:
+        _draw_all(recipe, missing, workers or os.cpu_count() or 1, progress)
+
+    def split(index: int) -> str:
+        return "test" if index < test else "dev" if index < test + dev else "train"
+
+    _write_lines(recipe.out / "texts.jsonl", _text_lines(recipe, count, split))
+    _write_lines(recipe.out / "images.jsonl", _image_lines(recipe, count, split))
+    return CorpusSummary(recipe.out, count, count * 5, len(missing))
+
+
+def _is_there(recipe: Recipe, index: int) -> bool:
+    """Whole (ends as a JPEG must) and of this recipe."""
+    try:
+        data = recipe.path(index).read_bytes()
+    except OSError:
+        return False
+    return data.endswith(b"\xff\xd9") and recipe.comment(index) in data[:400]
+
+
+def _draw(recipe: Recipe, indices: list[int]) -> int:
+    for index in indices:
+        scene, rng = recipe.scene(index)
+        path = recipe.path(index)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        paint(scene, rng, recipe.size).save(
+            partial, "JPEG", quality=JPEG_QUALITY, comment=recipe.comment(index)
+        )
+        partial.replace(path)
+    return len(indices)
+
+
+def _draw_all(recipe: Recipe, indices: list[int], workers: int, progress: bool) -> None:
+    chunks = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
+    with _Bar(len(indices), progress) as bar:
+        if workers == 1 or len(chunks) == 1:
+            for chunk in chunks:
+                bar.advance(_draw(recipe, chunk))
+            return
+        # spawn: the caller may hold threads (a trainer, a server), which fork would copy half alive.
+        with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
+            for done in pool.map(_draw, [recipe] * len(chunks), chunks):
+                bar.advance(done)
+
+
+class _Bar:
+    """A rich bar on a terminal, a plain line at every tenth elsewhere, nothing when not wanted."""
+
+    def __init__(self, total: int, wanted: bool) -> None:
+        self.total, self.done, self.wanted = total, 0, wanted
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("drawing scenes"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.0f}/s"),
+            TimeRemainingColumn(), console=self.console,
+        )  # fmt: skip
+        self.live = wanted and self.console.is_terminal
+
+    def __enter__(self) -> "_Bar":
+        if self.live:
+            self.bar.start()
+            self.task = self.bar.add_task("", total=self.total)
+        return self
+
+    def advance(self, amount: int) -> None:
+        before, self.done = self.done * 10 // self.total, self.done + amount
+        if self.live:
+            self.bar.advance(self.task, amount)
+        elif self.wanted and self.done * 10 // self.total > before:
+            self.console.print(f"drawing scenes: {self.done} of {self.total}", highlight=False)
+
+    def __exit__(self, *error: object) -> None:
+        if self.live:
+            self.bar.stop()
+
+
+def _image_lines(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str, object]]:
+    for index in range(count):
+        scene, _ = recipe.scene(index)
+        name = recipe.name(index)
+        yield {
+            "id": name, "path": f"images/{name}.jpg", "split": split(index), "level": scene.level,
+            "setting": scene.setting, "light": scene.light, "objects": len(scene.groups), "content": scene.content(),
+        }  # fmt: skip
+
+
+def _text_lines(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str, object]]:
+    for index in range(count):
+        name = recipe.name(index)
+        for number, text in enumerate(recipe.captions(index)):
+            yield {"id": f"{name}_{number}", "image_id": name, "text": text, "split": split(index)}
+
+
+def _write_lines(path: Path, lines: Iterator[dict[str, object]]) -> None:
+    """Written whole beside its place, then moved there."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
