@@ -1,4 +1,4 @@
-"""Dockerfile and docker-compose.yml agree with each other and with the Makefile; needs no container engine."""
+"""Dockerfile and docker-compose.yml agree with each other and with the Makefile; no engine is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declared is what is imported, each rival package is owned once, and the wheel carries the page and the presets."""
+"""Declared is what is imported, rival packages are owned once, the wheel carries the page and the presets."""
 
 from __future__ import annotations
 
@@ -129,16 +129,11 @@ def test_the_wheel_carries_the_page_and_the_presets(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for room in ROOMS:
-        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(source)], check=True, timeout=120)
     (wheel,) = tmp_path.glob("saysee-*.whl")
     carried = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {
-        path.relative_to(ROOT).as_posix()
-        for room in ROOMS
-        for path in (ROOT / room).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert wanted - carried == set()
+    files = [path for room in ROOMS for path in (source / room).rglob("*") if path.is_file()]
+    assert {path.relative_to(source).as_posix() for path in files} - carried == set()
     assert {name.partition("/")[0] for name in carried if ".dist-info/" not in name} == set(ROOMS)
