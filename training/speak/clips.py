@@ -1,0 +1,120 @@
+"""One clip from its parameters: speak, resample, trim, gain, write. Runs in worker processes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr  # type: ignore[import-untyped]
+
+from training.speak.draws import Draw
+from training.speak.text import spoken_text
+from training.voices import Engine, EngineError, VoiceError, open_engine
+
+SAMPLE_RATE_HZ = 16000
+# Engines speak at full scale; this much is taken off every clip so that the largest gain drawn does not clip.
+HEADROOM_DB = 4.0
+MAX_SILENCE_SECONDS = 0.1
+# Digital silence, with a little room for resampling ripple and dither: -66 dB under full scale.
+_SILENCE = 16
+
+Format = Literal["flac", "wav"]
+
+
+class SpeechError(RuntimeError):
+    """A caption could not be spoken."""
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """What one clip is made from, and where it goes."""
+
+    clip_id: str
+    text: str
+    draw: Draw
+    path: Path
+    format: Format
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """A clip made (`seconds`), or why it was not (`failure`)."""
+
+    clip_id: str
+    seconds: float = 0.0
+    failure: str | None = None
+
+
+def make_clips(jobs: list[ClipJob]) -> list[ClipResult]:
+    """Make each clip; a caption that fails is reported, never raised, so that one bad line stops nothing.
+
+    A full disk or an unwritable folder is the exception: OSError goes up.
+    """
+    results: list[ClipResult] = []
+    for job in jobs:
+        try:
+            samples = speak_clip(job.text, job.draw)
+        except (SpeechError, EngineError, VoiceError) as error:
+            results.append(ClipResult(job.clip_id, failure=str(error)))
+            continue
+        write_clip(samples, job.path, job.format)
+        results.append(ClipResult(job.clip_id, seconds=round(len(samples) / SAMPLE_RATE_HZ, 4)))
+    return results
+
+
+def speak_clip(text: str, draw: Draw) -> npt.NDArray[np.int16]:
+    """Speech of `text` as drawn: mono int16 [S] at 16 kHz, at most 0.1 s of silence at either end."""
+    spoken = spoken_text(text)
+    if not spoken:
+        raise SpeechError(f"The caption {text!r} holds nothing to say.")
+    samples, rate_hz = _engine(draw.voice.engine).synthesize(
+        spoken, draw.voice.name, draw.rate, draw.pitch_semitones
+    )
+    samples = _trim(samples, rate_hz)
+    if len(samples) == 0:
+        raise SpeechError(f"The voice {draw.voice} gave no sound for the caption {text!r}.")
+    signal = samples.astype(np.float32)
+    if rate_hz != SAMPLE_RATE_HZ:
+        signal = soxr.resample(signal, rate_hz, SAMPLE_RATE_HZ)
+    signal *= np.float32(10 ** ((draw.gain_db - HEADROOM_DB) / 20))
+    return np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
+
+
+def write_clip(samples: npt.NDArray[np.int16], path: Path, format: Format) -> None:
+    """Write whole or not at all: a temporary file beside it, then a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        soundfile.write(temporary, samples, SAMPLE_RATE_HZ, format=format.upper(), subtype="PCM_16")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def is_whole(path: Path, seconds: float) -> bool:
+    """Whether `path` is a clip of that length, by its header."""
+    try:
+        return bool(abs(soundfile.info(path).frames / SAMPLE_RATE_HZ - seconds) < 1e-3)
+    except (OSError, soundfile.LibsndfileError):
+        return False
+
+
+def _trim(samples: npt.NDArray[np.int16], rate_hz: int) -> npt.NDArray[np.int16]:
+    loud = np.flatnonzero((samples > _SILENCE) | (samples < -_SILENCE))
+    if len(loud) == 0:
+        return samples[:0]
+    # A hair under the promised tenth, since resampling may add a sample.
+    margin = int((MAX_SILENCE_SECONDS - 0.002) * rate_hz)
+    return samples[max(0, int(loud[0]) - margin) : int(loud[-1]) + 1 + margin]
+
+
+@cache
+def _engine(name: str) -> Engine:
+    return open_engine(name)

@@ -1,0 +1,87 @@
+"""Which voices train and which are held back for evaluation. The two never share a speaker.
+
+Held back everywhere: the eSpeak variants in RESERVED_VARIANTS, under any accent, and every engine in RESERVED_ENGINES.
+"""
+
+from __future__ import annotations
+
+from training.voices.engine import Voice, VoiceError
+from training.voices.espeak import ACCENTS
+from training.voices.flite import MEAN_PITCH_HZ
+
+RESERVED_VARIANTS = frozenset({"Annie", "linda", "Denis", "steph2"})
+RESERVED_ENGINES = frozenset({"flite"})
+
+# Variants that speak plainly. Left out: whispers, croaks, robots, heavy echo, parody voices, and those that differ from
+# a reserved voice by a detail only (belinda: linda; steph, steph3: steph2), which would make the reserve a formality.
+TRAIN_VARIANTS: tuple[str, ...] = (
+    "", "Alex", "Andy", "Diogo", "Gene", "Hugo", "Lee", "Mario", "Michael", "Mike", "Nguyen", "Reed", "adam", "anika",
+    "antonio", "aunty", "benjamin", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5", "grandma", "grandpa",
+    "gustave", "iven2", "john", "klatt2", "klatt4", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "max", "miguel",
+    "pablo", "paul", "pedro", "quincy", "rob", "robert", "shelby", "victor", "zac",
+)  # fmt: skip
+_MAIN_ACCENTS = ("en-us", "en-gb")
+_OTHER_ACCENT_VARIANTS = (
+    "",
+    "f1",
+    "f3",
+    "f5",
+    "m1",
+    "m3",
+    "m7",
+    "Alex",
+    "Mario",
+    "anika",
+    "grandma",
+    "klatt4",
+)
+
+_NAMES = "train, reserved, reserved-espeak, flite"
+
+
+def voice_set(name: str, *, for_training: bool = False) -> tuple[Voice, ...]:
+    """The voices called `train`, `reserved`, `reserved-espeak` or `flite`, or a comma separated list of voice names.
+
+    With `for_training`, a reserved voice among them is a VoiceError: what is evaluated with must never be trained on.
+    """
+    voices = _named(name)
+    if for_training:
+        refused = [voice for voice in voices if is_reserved(voice)]
+        if refused:
+            raise VoiceError(
+                f"{refused[0]} is reserved for evaluation and may not be trained on; use --voices train or other voices."
+            )
+    return voices
+
+
+def is_reserved(voice: Voice) -> bool:
+    return voice.engine in RESERVED_ENGINES or voice.variant.lower() in {v.lower() for v in RESERVED_VARIANTS}
+
+
+def _named(name: str) -> tuple[Voice, ...]:
+    espeak_reserved = tuple(
+        Voice("espeak", f"{a}+{v}") for a in _MAIN_ACCENTS for v in sorted(RESERVED_VARIANTS)
+    )
+    flite = tuple(Voice("flite", voice) for voice in MEAN_PITCH_HZ)
+    match name:
+        case "train":
+            main = [_espeak(accent, variant) for accent in _MAIN_ACCENTS for variant in TRAIN_VARIANTS]
+            others = [accent for accent in ACCENTS if accent not in _MAIN_ACCENTS]
+            return tuple(
+                main + [_espeak(accent, variant) for accent in others for variant in _OTHER_ACCENT_VARIANTS]
+            )
+        case "reserved":
+            return espeak_reserved + flite
+        case "reserved-espeak":
+            return espeak_reserved
+        case "flite":
+            return flite
+    if ":" not in name:
+        raise VoiceError(
+            f'"{name}" is not a voice set; there are {_NAMES}, or name voices as espeak:en-us+f2,flite:slt.'
+        )
+    return tuple(dict.fromkeys(Voice.parse(part) for part in name.split(",") if part.strip()))
+
+
+def _espeak(accent: str, variant: str) -> Voice:
+    return Voice("espeak", f"{accent}+{variant}" if variant else accent)
