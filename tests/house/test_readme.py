@@ -34,7 +34,7 @@ def listed() -> set[str]:
 
 
 def present() -> set[str]:
-    """Files of the repository (which may lie here without git), less the two kinds that only have to exist."""
+    """Files of the repository (it may lie here without git), less the two kinds that only have to exist."""
     lines = [line for line in (ROOT / ".gitignore").read_text().splitlines() if line and line[0] != "#"]
     ignored = [".git", "__init__.py", "py.typed", *(line.rstrip("/") for line in lines)]
     found: set[str] = set()
