@@ -20,7 +20,7 @@ from training.scenes.captions import captions
 from training.scenes.content import Scene, draw_scene
 from training.scenes.painting import paint
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 JPEG_QUALITY = 88
 CHUNK = 32
 
@@ -65,9 +65,8 @@ class Recipe:
         return captions(self.scene(index)[0], self._rng(index, "captions"))
 
     def comment(self, index: int) -> bytes:
-        return (
-            f"rendered scene v{RECIPE_VERSION} {self.seed}/{index} {self.level(index)} {self.size}px".encode()
-        )
+        told = f"{self.seed}/{index} {self.level(index)} {self.size}px"
+        return f"rendered scene v{RECIPE_VERSION} {told}".encode()
 
     def _rng(self, index: int, purpose: str) -> Random:
         return Random(f"{self.seed}/{index}/{purpose}")
@@ -88,14 +87,15 @@ def render_corpus(
 ) -> CorpusSummary:
     """`count` pictures of size x size with five captions each.
 
-    The first `test` scenes are the test split, the next `dev` the dev split, all others train, so that a corpus
-    grows without moving anything between splits. `close_ups` is the share of single objects on a plain ground.
+    The first `test` scenes are the test split, the next `dev` the dev split, all others train, so that a
+    corpus grows without moving anything between splits. `close_ups` is the share of single objects on a plain
+    ground. `workers` defaults to one a core; they are spawned, so a script needs its `__main__` guard.
     Raises ValueError when the figures do not fit together.
     """
     if count < 1 or size < 32 or dev < 0 or test < 0 or dev + test > count or not 0 <= close_ups <= 1:
         raise ValueError(
-            f"asked for count={count}, size={size}, dev={dev}, test={test}, close_ups={close_ups}; count must be "
-            "at least 1 and hold dev and test, size at least 32, close_ups between 0 and 1"
+            f"asked for count={count}, size={size}, dev={dev}, test={test}, close_ups={close_ups}; "
+            "count must be at least 1 and hold dev and test, size at least 32, close_ups between 0 and 1"
         )
     recipe = Recipe(Path(out), seed, size, close_ups, prefix)
     (recipe.out / "images").mkdir(parents=True, exist_ok=True)
@@ -180,9 +180,15 @@ def _image_lines(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str,
         scene, _ = recipe.scene(index)
         name = recipe.name(index)
         yield {
-            "id": name, "path": f"images/{name}.jpg", "split": split(index), "level": scene.level,
-            "setting": scene.setting, "light": scene.light, "objects": len(scene.groups), "content": scene.content(),
-        }  # fmt: skip
+            "id": name,
+            "path": f"images/{name}.jpg",
+            "split": split(index),
+            "level": scene.level,
+            "setting": scene.setting,
+            "light": scene.light,
+            "objects": len(scene.groups),
+            "content": scene.content(),
+        }
 
 
 def _text_lines(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""How each animal and plant is drawn: one small function a kind, on a 100 x 100 sheet, in the pen's main colour."""
+"""How each animal, plant and fruit is drawn: one small function a kind, in the pen's main colour."""
 
 from training.scenes.pen import CREAM, GOLD, INK, LEAF, WOOD, Pen, mix, spoke
 
@@ -29,7 +29,7 @@ def dog(p: Pen) -> None:
     p.blob([(62, 16), (70, 16), (70, 36), (62, 46), (55, 36)], p.deep)
     p.oval(96, 33, 4, 3.5, INK)
     p.eye(80, 26, 3.5)
-    p.line([(62, 52), (77, 55)], 4, (230, 190, 60) if p.main[0] < 240 else (200, 40, 50))
+    p.line([(62, 52), (77, 55)], 4, p.unless("yellow orange", (230, 190, 60), (200, 40, 50)))
 
 
 def horse(p: Pen) -> None:
@@ -59,7 +59,7 @@ def bird(p: Pen) -> None:
     p.poly([(24, 62), (2, 60), (4, 74), (28, 74)], p.deep)
     p.line([(46, 78), (44, 94)], 2.5, GOLD)
     p.line([(56, 78), (58, 94)], 2.5, GOLD)
-    p.poly([(84, 28), (99, 35), (84, 41)], GOLD if p.main[2] > 60 or p.main[0] < 200 else (216, 110, 30))
+    p.poly([(84, 28), (99, 35), (84, 41)], p.unless("yellow orange", GOLD, (216, 110, 30)))
     p.blob([(16, 66), (36, 50), (54, 30), (68, 15), (86, 24), (86, 46), (72, 74), (44, 82)], p.main)
     p.blob([(20, 60), (42, 46), (58, 50), (52, 66), (34, 71)], p.deep)
     p.blob([(62, 60), (78, 52), (72, 70), (58, 76)], p.pale)
@@ -77,7 +77,7 @@ def butterfly(p: Pen) -> None:
 
 
 def turtle(p: Pen) -> None:
-    skin = mix(p.main, CREAM, 0.5) if sum(p.main) < 600 else (170, 190, 130)
+    skin = p.unless("white pink yellow", mix(p.main, CREAM, 0.5), (170, 190, 130))
     p.blob([(72, 62), (82, 42), (96, 40), (99, 52), (88, 60), (84, 70)], skin)
     for x in (16, 58):
         p.box(x, 66, x + 15, 86, skin, 6)
@@ -104,7 +104,7 @@ def rabbit(p: Pen) -> None:
     for x, lean in ((36, -5), (58, 5)):
         p.blob([(x - 7, 36), (x - 6 + lean, 6), (x + 6 + lean, 4), (x + 7, 36)], p.main)
         p.blob([(x - 3, 32), (x - 2 + lean, 12), (x + 3 + lean, 11), (x + 3, 32)], (244, 176, 186))
-    p.oval(76, 82, 9, 9, CREAM if p.main[2] < 220 else (220, 220, 224))
+    p.oval(76, 82, 9, 9, p.unless("white", CREAM, (220, 220, 224)))
     p.blob([(32, 58), (62, 58), (76, 84), (66, 96), (28, 96), (18, 84)], p.main)
     p.oval(47, 44, 22, 19, p.main)
     p.oval(47, 80, 13, 13, p.pale)
@@ -115,7 +115,7 @@ def rabbit(p: Pen) -> None:
 
 
 def snail(p: Pen) -> None:
-    body = (222, 192, 150) if p.main != (130, 82, 46) else (238, 214, 170)
+    body = p.unless("brown", (222, 192, 150), (238, 214, 170))
     p.blob([(2, 88), (20, 76), (66, 78), (78, 50), (90, 44), (97, 56), (88, 86), (60, 92)], body)
     p.line([(84, 48), (78, 28)], 3, body)
     p.line([(91, 48), (95, 28)], 3, body)
@@ -128,7 +128,7 @@ def snail(p: Pen) -> None:
 
 
 def tree(p: Pen) -> None:
-    p.poly([(43, 96), (46, 56), (54, 56), (57, 96)], WOOD if sum(p.main) != 258 else (90, 60, 40))
+    p.poly([(43, 96), (46, 56), (54, 56), (57, 96)], p.unless("brown", WOOD, (84, 56, 40)))
     for x, y, r in ((30, 46, 20), (70, 46, 20), (50, 54, 22), (36, 28, 18), (64, 28, 18), (50, 22, 18)):
         p.oval(x, y, r, r * 0.95, p.main)
     for x, y in ((36, 30), (62, 26), (50, 46), (28, 48), (72, 50)):
@@ -141,14 +141,14 @@ def flower(p: Pen) -> None:
     p.blob([(50, 90), (30, 70), (18, 76), (32, 88)], LEAF)
     for k in range(6):
         p.oval(*spoke(50, 34, 19, 60 * k + 30), 14, 14, p.main)
-    p.oval(50, 34, 11, 11, GOLD if p.main[2] > 60 or p.main[0] < 200 else WOOD)
+    p.oval(50, 34, 11, 11, p.unless("yellow orange", GOLD, WOOD))
 
 
 def mushroom(p: Pen) -> None:
     p.blob([(38, 54), (62, 54), (64, 76), (70, 94), (30, 94), (36, 76)], CREAM)
     p.pie(50, 56, 46, 48, 180, 360, p.main)
     p.oval(50, 56, 46, 7, p.deep)
-    dot = CREAM if p.main[2] < 220 else (206, 150, 120)
+    dot = p.unless("white", CREAM, (206, 150, 120))
     for x, y, r in ((30, 38, 7), (54, 26, 8), (74, 42, 6), (50, 47, 4)):
         p.oval(x, y, r, r * 0.85, dot)
 

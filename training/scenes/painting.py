@@ -1,25 +1,21 @@
 """Puts the objects of a scene into its setting so that the picture shows what the scene says."""
 
-from collections.abc import Callable
-from math import sqrt
+from math import ceil, sqrt
 from random import Random
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from training.scenes import creatures, things
 from training.scenes.backdrops import paint_backdrop
 from training.scenes.content import Group, Scene, draw_scene
-from training.scenes.pen import Pen, mix
-from training.scenes.vocabulary import AIRBORNE, COLOURS, PLURALS
+from training.scenes.drawings import draw_object
+from training.scenes.vocabulary import AIRBORNE
 
 Box = tuple[float, float, float, float]
 
-DRAWINGS: Final[dict[str, Callable[[Pen], None]]] = {
-    kind: getattr(creatures, kind, None) or getattr(things, kind) for kind in PLURALS
-}
-EXTENTS: Final = {"small": 0.25, "medium": 0.345, "large": 0.47}
+EXTENTS: Final = {"small": 0.265, "medium": 0.36, "large": 0.49}
 """Side of the square with an object's area, as a share of the picture; close-ups show it larger."""
+SHADE: Final = (24, 20, 44)
 CLOSE_UP_EXTENTS: Final = {"small": 0.38, "medium": 0.52, "large": 0.72}
 
 
@@ -31,25 +27,14 @@ def render_scene(rng: Random, level: str = "scene", size: int = 256) -> tuple[Im
 
 def paint(scene: Scene, rng: Random, size: int = 256) -> Image.Image:
     """The scene as an RGB picture of size x size."""
-    picture, _ = paint_backdrop(scene.setting, scene.light, size, rng)
+    picture = paint_backdrop(scene.setting, scene.light, size, rng)
     boxes = _layout(scene, rng)
     # Painter's order: what stands behind, or higher up, comes first.
     for index in sorted(range(len(boxes)), key=lambda k: boxes[k][3]):
         _paint_group(picture, scene.groups[index], boxes[index], scene, rng)
     if scene.light == "dusk" and scene.setting != "night sky":
-        picture = Image.blend(picture, Image.new("RGB", picture.size, (214, 104, 110)), 0.1)
+        picture = Image.blend(picture, Image.new("RGB", picture.size, (226, 110, 100)), 0.05)
     return picture
-
-
-def sprite(kind: str, colour: str, side_px: int, rng: Random) -> Image.Image:
-    """One object, RGBA, cropped to its outline, in a shade near the named colour."""
-    base = COLOURS[colour]
-    shade = mix(
-        base, rng.choice([(255, 255, 255), (0, 0, 0), (255, 200, 120), (120, 160, 255)]), rng.uniform(0, 0.07)
-    )
-    pen = Pen(side_px, shade if colour not in ("black", "white") else base)
-    DRAWINGS[kind](pen)
-    return pen.finish()
 
 
 def _layout(scene: Scene, rng: Random) -> list[Box]:
@@ -83,72 +68,75 @@ def _layout(scene: Scene, rng: Random) -> list[Box]:
             (0.04 - min(0, shift), 0.51, 0.96 - max(0, shift), 0.98),
         ]
     shift, side = rng.uniform(-0.16, 0.16), rng.choice((-1, 1)) * rng.uniform(0.08, 0.16)
-    return [(0.2 + shift + side, 0.62, 0.8 + shift + side, 0.97), (0.16 + shift, 0.2, 0.84 + shift, 0.78)]
+    return [(0.2 + shift + side, 0.6, 0.8 + shift + side, 0.97), (0.16 + shift, 0.22, 0.84 + shift, 0.8)]
 
 
-def _spots(
-    count: int, wide: float, tall: float, rng: Random
-) -> tuple[list[tuple[float, float]], float, float]:
-    """Centres of `count` objects in a box (shares of it), and the width and height each may take."""
-    if count == 1:
-        return [(0.5, 0.5)], wide, tall
-    ratio = wide / tall
-    if count == 2 and ratio < 0.8:
-        return [(0.36, 0.26), (0.64, 0.74)], wide * 0.8, tall * 0.5
-    if count == 2:
-        return [(0.26, 0.5), (0.74, 0.5)], wide * 0.5, tall
-    if count == 3 and ratio < 1.6:
-        if rng.random() < 0.5:
-            return [(0.5, 0.26), (0.26, 0.74), (0.74, 0.74)], wide * 0.5, tall * 0.5
-        return [(0.26, 0.26), (0.74, 0.26), (0.5, 0.74)], wide * 0.5, tall * 0.5
-    if count == 4 and ratio < 1.6:
-        return [(0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)], wide * 0.5, tall * 0.5
-    step = 1 / count
-    lift = rng.choice((0.0, 0.06))
-    return [((k + 0.5) * step, 0.5 + (lift if k % 2 else -lift)) for k in range(count)], wide * step, tall
+def _cells(count: int, area: Box, item: Image.Image, wanted: float, size: int, rng: Random) -> list[Box]:
+    """`count` cells in rows inside the area, in the number of columns that lets the item be drawn largest."""
+    left, top, right, bottom = area
+    wide, tall = right - left, bottom - top
+    fits = {
+        columns: min(wide / columns * size / item.width, tall / ceil(count / columns) * size / item.height)
+        for columns in range(1, count + 1)
+    }
+    enough = 0.86 * min(wanted, max(fits.values()))
+    columns = rng.choice([columns for columns, fit in fits.items() if fit >= enough])
+    rows = [columns] * (count // columns) + [count % columns] * (count % columns > 0)
+    rng.shuffle(rows)
+    step_x, step_y = wide / columns, tall / len(rows)
+    cells = []
+    for row, in_row in enumerate(rows):
+        start = left + (wide - in_row * step_x) / 2
+        for column in range(in_row):
+            x, y = start + column * step_x, top + row * step_y
+            cells.append((x, y, x + step_x, y + step_y))
+    return cells
 
 
-def _paint_group(picture: Image.Image, group: Group, box: Box, scene: Scene, rng: Random) -> None:
+def _paint_group(picture: Image.Image, group: Group, area: Box, scene: Scene, rng: Random) -> None:
     size = picture.width
-    left, top, right, bottom = box
-    spots, wide, tall = _spots(group.count, right - left, bottom - top, rng)
     extents = CLOSE_UP_EXTENTS if scene.level == "close-up" else EXTENTS
-    extent = extents[group.size] * rng.uniform(0.94, 1.06)
-    one = sprite(group.kind, group.colour, max(160, min(384, round(size * extent * 2))), rng)
-    area_side = sqrt(one.width * one.height)
-    scale = min(size * extent / area_side, size * wide * 1.02 / one.width, size * tall / one.height)
-    grounded = group.kind not in AIRBORNE
-    mirrored = rng.random() < 0.5 and group.kind not in ("book", "clock")
-    for x, y in spots:
-        factor = scale * rng.uniform(0.94, 1.0)
-        item = one.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else one
-        item = item.resize((max(1, round(item.width * factor)), max(1, round(item.height * factor))),
-                           Image.Resampling.LANCZOS, reducing_gap=2.0)  # fmt: skip
-        item = item.rotate(
-            rng.uniform(-6, 6) if grounded else rng.uniform(-11, 11), Image.Resampling.BICUBIC, expand=True
-        )
-        slack_x = max(0.0, size * wide - item.width) * 0.5
-        slack_y = max(0.0, size * tall - item.height) * 0.5
-        centre_x = (left + x * (right - left)) * size + rng.uniform(-0.6, 0.6) * slack_x
-        # Things stand low in their box, flying ones anywhere.
-        centre_y = (top + y * (bottom - top)) * size + slack_y * (
-            rng.uniform(0.1, 0.8) if grounded else rng.uniform(-0.7, 0.7)
-        )
-        at_x = round(min(max(centre_x - item.width / 2, 1), size - item.width - 1))
-        at_y = round(min(max(centre_y - item.height / 2, 1), size - item.height - 1))
-        _shadow(picture, item, at_x, at_y, grounded)
-        picture.paste(item, (at_x, at_y), item)
+    extent = size * extents[group.size] * rng.uniform(0.94, 1.06)
+    one = draw_object(group.kind, group.colour, max(160, min(384, round(extent * 2))), rng)
+    if rng.random() < 0.5:
+        one = one.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    flies = group.kind in AIRBORNE
+    wanted = extent / sqrt(one.width * one.height)
+    for left, top, right, bottom in _cells(group.count, area, one, wanted, size, rng):
+        wide, tall = (right - left) * size, (bottom - top) * size
+        scale = min(wanted, wide * 1.05 / one.width, tall / one.height) * rng.uniform(0.94, 1.0)
+        fitted = (max(1, round(one.width * scale)), max(1, round(one.height * scale)))
+        item = one.resize(fitted, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        lean = rng.uniform(-11, 11) if flies else rng.uniform(-5, 5)
+        item = item.rotate(lean, Image.Resampling.BICUBIC, expand=True)
+        # Things stand low in their cell, flying ones anywhere.
+        play_x, play_y = max(0.0, wide - item.width), max(0.0, tall - item.height)
+        share = rng.uniform(0.15, 0.85) if flies else rng.uniform(0.5, 0.95)
+        x = (left + right) / 2 * size - item.width / 2 + rng.uniform(-0.35, 0.35) * play_x
+        y = (top + bottom) / 2 * size - item.height / 2 + (share - 0.5) * play_y
+        at = (_inside(x, item.width, size), _inside(y, item.height, size))
+        _ground(picture, item, at, flies, scene.setting == "night sky")
+        picture.paste(item, at, item)
 
 
-def _shadow(picture: Image.Image, item: Image.Image, x: int, y: int, grounded: bool) -> None:
-    """A soft pool of shade under what stands, a faint cast shade behind what flies."""
+def _inside(start: float, extent: int, size: int) -> int:
+    return round(max(1.0, min(start, size - extent - 1.0)))
+
+
+def _ground(picture: Image.Image, item: Image.Image, at: tuple[int, int], flies: bool, night: bool) -> None:
+    """Shade under what stands, a cast shade behind what flies, and at night moonlight around everything."""
+    x, y = at
+    outline = item.getchannel("A")
     reach = max(3, item.width // 12)
-    if grounded:
-        wide, tall = item.width + 2 * reach, max(6, item.height // 6)
-        pool = Image.new("L", (wide, tall + 2 * reach))
-        ImageDraw.Draw(pool).ellipse((reach, reach, wide - reach, tall + reach), fill=105)
-        pool = pool.filter(ImageFilter.BoxBlur(reach * 0.6))
-        picture.paste((24, 20, 44), (x - reach, y + item.height - tall // 2 - reach - 1), pool)
+    if night:
+        wide = ImageOps.expand(outline.point([level // 2 for level in range(256)]), 6)
+        picture.paste((176, 182, 232), (x - 6, y - 6), wide.filter(ImageFilter.BoxBlur(3)))
+    if flies:
+        cast = ImageOps.expand(outline.point([level // 5 for level in range(256)]), 4)
+        picture.paste(SHADE, (x, y + 1), cast.filter(ImageFilter.BoxBlur(2)))
         return
-    cast = item.getchannel("A").point([level // 5 for level in range(256)]).filter(ImageFilter.BoxBlur(2))
-    picture.paste((24, 20, 44), (x + 4, y + 5), cast)
+    tall = max(6, item.height // 7)
+    pool = Image.new("L", (item.width + 2 * reach, tall + 2 * reach))
+    ImageDraw.Draw(pool).ellipse((reach, reach, item.width + reach, tall + reach), fill=90)
+    place = (x - reach, y + item.height - round(tall * 0.62) - reach - 2)
+    picture.paste(SHADE, place, pool.filter(ImageFilter.BoxBlur(reach * 0.6)))

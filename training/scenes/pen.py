@@ -1,4 +1,4 @@
-"""A pen that draws flat shapes in units of a 100 x 100 sheet and finishes them with light, rim and outline."""
+"""A pen that draws flat shapes in units of a 100 x 100 sheet, then gives them light, rim and outline."""
 
 from collections.abc import Sequence
 from math import cos, pi, sin
@@ -28,9 +28,10 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
 class Pen:
     """Draws one object in one main colour; y grows downwards; shapes may be given fixed accents."""
 
-    def __init__(self, side_px: int, main: Colour) -> None:
+    def __init__(self, side_px: int, main: Colour, name: str) -> None:
         self.scale = side_px / 100
         self.main = main
+        self.name = name
         bright = sum(main) / 3
         self.deep = mix(main, (20, 16, 40), 0.32) if bright > 70 else mix(main, (255, 255, 255), 0.16)
         self.pale = mix(main, (255, 255, 255), 0.45 if bright > 70 else 0.3)
@@ -71,6 +72,10 @@ class Pen:
         for x, y in (points[0], points[-1]):
             self.oval(x, y, width / 2, width / 2, colour)
 
+    def unless(self, names: str, usual: Colour, instead: Colour) -> Colour:
+        """`usual`, or `instead` where the main colour is among `names` and would swallow it."""
+        return instead if self.name in names.split() else usual
+
     def eye(self, x: float, y: float, radius: float = 3) -> None:
         self.oval(x, y, radius, radius, CREAM)
         self.oval(x + radius * 0.2, y, radius * 0.6, radius * 0.65, INK)
@@ -93,7 +98,9 @@ class Pen:
         out.putalpha(edge)
         out.paste(shaded, (0, 0), alpha)
         out.putalpha(edge)
-        return out.crop(edge.getbbox() or (0, 0, side, side))
+        left, top, right, bottom = edge.getbbox() or (0, 0, side, side)
+        # A margin, so that turning the object later does not fray its edges.
+        return out.crop((left - 2, top - 2, right + 2, bottom + 2))
 
 
 _HARDEN = [min(255, level * 4) for level in range(256)]

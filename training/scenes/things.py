@@ -1,73 +1,6 @@
-"""How each made thing is drawn: one small function a kind, on a 100 x 100 sheet, in the pen's main colour."""
+"""How each household thing is drawn: one small function a kind, in the pen's main colour."""
 
-from training.scenes.pen import CREAM, GLASS, GOLD, INK, METAL, WOOD, Pen, mix, spoke
-
-
-def bicycle(p: Pen) -> None:
-    for x in (23, 77):
-        p.ring(x, 66, 21, 21, 4, INK)
-        p.ring(x, 66, 17, 17, 1.5, METAL)
-        p.oval(x, 66, 3.5, 3.5, METAL)
-    for a, b in (((23, 66), (38, 36)), ((38, 36), (68, 36)), ((68, 36), (47, 66)), ((47, 66), (38, 36)),
-                 ((23, 66), (47, 66)), ((77, 66), (65, 24)), ((38, 36), (35, 27))):  # fmt: skip
-        p.line([a, b], 6, p.main)
-    p.box(25, 22, 45, 28, INK, 3)
-    p.line([(65, 24), (60, 17), (76, 17)], 4, INK)
-    p.oval(47, 66, 5, 5, p.deep)
-
-
-def car(p: Pen) -> None:
-    p.blob([(20, 48), (30, 26), (40, 22), (62, 22), (74, 28), (84, 48)], p.main)
-    p.poly([(29, 46), (36, 29), (49, 29), (49, 46)], GLASS)
-    p.poly([(54, 46), (54, 29), (66, 29), (75, 46)], GLASS)
-    p.box(3, 44, 97, 72, p.main, 10)
-    p.box(3, 62, 97, 68, p.deep, 2)
-    p.oval(94, 54, 3.5, 4.5, GOLD)
-    p.box(55, 50, 63, 53, p.deep, 1)
-    for x in (25, 76):
-        p.oval(x, 72, 13, 13, INK)
-        p.oval(x, 72, 6, 6, METAL)
-
-
-def bus(p: Pen) -> None:
-    p.box(3, 16, 97, 80, p.main, 8)
-    for x in (8, 26, 44, 62):
-        p.box(x, 26, x + 15, 46, GLASS, 2)
-    p.box(81, 26, 94, 70, GLASS, 2)
-    p.line([(87.5, 27), (87.5, 69)], 1.5, p.deep)
-    p.box(3, 54, 79, 60, p.pale)
-    for x in (24, 66):
-        p.oval(x, 80, 12, 12, INK)
-        p.oval(x, 80, 5, 5, METAL)
-
-
-def boat(p: Pen) -> None:
-    p.line([(48, 6), (48, 66)], 3.5, WOOD)
-    p.poly([(52, 8), (52, 58), (90, 58)], CREAM if p.main[2] < 220 else (250, 250, 250))
-    p.poly([(44, 16), (44, 58), (14, 58)], p.pale)
-    p.blob([(3, 66), (50, 67), (97, 66), (84, 90), (50, 93), (18, 90)], p.main)
-    p.line([(8, 73), (92, 73)], 4, p.deep)
-
-
-def rocket(p: Pen) -> None:
-    p.blob([(40, 78), (60, 78), (50, 99)], (250, 150, 40))
-    p.blob([(45, 78), (55, 78), (50, 91)], (255, 226, 110))
-    p.poly([(34, 50), (14, 80), (36, 76)], p.deep)
-    p.poly([(66, 50), (86, 80), (64, 76)], p.deep)
-    p.blob([(50, 2), (66, 26), (68, 56), (62, 80), (38, 80), (32, 56), (34, 26)], p.main)
-    p.oval(50, 38, 11, 11, METAL)
-    p.oval(50, 38, 8, 8, GLASS)
-    p.box(34, 66, 66, 71, p.pale)
-
-
-def airplane(p: Pen) -> None:
-    p.poly([(52, 44), (34, 14), (44, 13), (72, 44)], p.deep)
-    p.poly([(10, 46), (3, 20), (14, 20), (28, 46)], p.deep)
-    p.blob([(4, 46), (30, 40), (76, 38), (97, 50), (78, 60), (34, 60), (10, 54)], p.main)
-    p.blob([(78, 41), (90, 46), (80, 48)], GLASS)
-    for x in (32, 42, 52, 62):
-        p.oval(x, 46, 3, 3, GLASS)
-    p.poly([(46, 54), (66, 54), (40, 86), (29, 86)], p.deep)
+from training.scenes.pen import CREAM, GOLD, INK, METAL, WOOD, Pen, mix, spoke
 
 
 def star(p: Pen) -> None:
@@ -83,12 +16,12 @@ def snowman(p: Pen) -> None:
     p.oval(50, 30, 16, 15, p.main)
     p.box(32, 15, 68, 20, INK, 2)
     p.box(38, 1, 62, 18, INK, 2)
-    p.box(34, 40, 66, 46, (206, 60, 60) if p.main[0] < 200 or p.main[1] > 200 else (60, 110, 190), 3)
-    p.oval(44, 28, 2.4, 2.6, INK if sum(p.main) > 200 else CREAM)
-    p.oval(56, 28, 2.4, 2.6, INK if sum(p.main) > 200 else CREAM)
+    p.box(34, 40, 66, 46, p.unless("red orange pink", (206, 60, 60), (60, 110, 190)), 3)
+    p.oval(44, 28, 2.4, 2.6, p.unless("black", INK, CREAM))
+    p.oval(56, 28, 2.4, 2.6, p.unless("black", INK, CREAM))
     p.poly([(49, 31), (68, 34), (49, 36)], (250, 146, 50))
     for y in (54, 66, 78):
-        p.oval(50, y, 2.6, 2.6, INK if sum(p.main) > 200 else CREAM)
+        p.oval(50, y, 2.6, 2.6, p.unless("black", INK, CREAM))
 
 
 def cake(p: Pen) -> None:
@@ -159,9 +92,9 @@ def guitar(p: Pen) -> None:
     for y in (6, 11):
         p.oval(40, y, 2.5, 2, METAL)
         p.oval(60, y, 2.5, 2, METAL)
-    p.blob([(50, 44), (66, 42), (68, 56), (66, 62), (78, 76), (70, 94), (50, 97), (30, 94), (22, 76), (34, 62),
-            (32, 56), (34, 42)], p.main)  # fmt: skip
-    p.oval(50, 64, 8.5, 8.5, INK if sum(p.main) > 200 else p.pale)
+    right_side = [(50, 44), (66, 42), (68, 56), (66, 62), (78, 76), (70, 94), (50, 97)]
+    p.blob([*right_side, (30, 94), (22, 76), (34, 62), (32, 56), (34, 42)], p.main)
+    p.oval(50, 64, 8.5, 8.5, p.unless("black", INK, p.pale))
     p.box(40, 82, 60, 86, CREAM)
     for x in (48, 52):
         p.line([(x, 16), (x, 84)], 0.9, CREAM)
@@ -182,17 +115,10 @@ def clock(p: Pen) -> None:
 
 def ball(p: Pen) -> None:
     p.oval(50, 50, 45, 45, p.main)
-    p.pie(50, 50, 45, 45, 200, 245, CREAM if p.main[2] < 220 else (150, 190, 220))
-    p.pie(50, 50, 45, 45, 320, 5, CREAM if p.main[2] < 220 else (150, 190, 220))
-    p.pie(50, 50, 45, 45, 80, 125, CREAM if p.main[2] < 220 else (150, 190, 220))
+    p.pie(50, 50, 45, 45, 200, 245, p.unless("white", CREAM, (150, 190, 220)))
+    p.pie(50, 50, 45, 45, 320, 5, p.unless("white", CREAM, (150, 190, 220)))
+    p.pie(50, 50, 45, 45, 80, 125, p.unless("white", CREAM, (150, 190, 220)))
     p.oval(50, 50, 9, 9, p.deep)
-
-
-def balloon(p: Pen) -> None:
-    p.line([(50, 72), (46, 80), (54, 89), (50, 98)], 2.2, (110, 104, 110))
-    p.blob([(50, 2), (76, 14), (80, 42), (64, 64), (50, 72), (36, 64), (20, 42), (24, 14)], p.main)
-    p.poly([(50, 69), (43, 78), (57, 78)], p.deep)
-    p.oval(36, 24, 6, 10, p.pale)
 
 
 def candle(p: Pen) -> None:
@@ -210,7 +136,7 @@ def bottle(p: Pen) -> None:
     p.box(41, 2, 59, 12, WOOD, 2)
     p.box(43, 10, 57, 36, p.main)
     p.blob([(43, 28), (57, 28), (70, 44), (71, 70), (70, 95), (50, 96), (30, 95), (29, 70), (30, 44)], p.main)
-    p.box(29.5, 54, 70.5, 80, CREAM if p.main[2] < 220 else (190, 214, 190))
+    p.box(29.5, 54, 70.5, 80, p.unless("white", CREAM, (190, 214, 190)))
     p.oval(50, 67, 8, 8, p.deep)
     p.box(35, 40, 40, 52, p.pale, 2)
 
@@ -223,7 +149,7 @@ def drum(p: Pen) -> None:
     p.line(
         [(6, 78), (20, 46), (35, 88), (50, 48), (65, 88), (80, 46), (94, 78)],
         2.6,
-        CREAM if p.main[2] < 220 else INK,
+        p.unless("white", CREAM, INK),
     )
     p.oval(50, 34, 44, 12, p.deep)
     p.oval(50, 32, 40, 10, CREAM)
@@ -252,7 +178,7 @@ def crown(p: Pen) -> None:
     for x, y in ((4, 26), (50, 12), (96, 26)):
         p.oval(x, y, 4, 4, p.pale)
     p.box(8, 74, 92, 90, p.deep, 3)
-    jewel = (70, 160, 230) if p.main != (42, 104, 214) else (240, 90, 110)
+    jewel = p.unless("blue", (70, 160, 230), (240, 90, 110))
     for x in (24, 50, 76):
         p.oval(x, 82, 4.5, 4.5, jewel)
 
@@ -272,36 +198,3 @@ def robot(p: Pen) -> None:
     p.box(32, 54, 68, 74, p.pale, 3)
     for x, colour in ((40, (236, 80, 70)), (50, GOLD), (60, (70, 180, 100))):
         p.oval(x, 64, 3.5, 3.5, colour)
-
-
-def kite(p: Pen) -> None:
-    p.line([(56, 68), (66, 80), (56, 88), (70, 97)], 2.2, (110, 90, 90))
-    for x, y in ((64, 79), (59, 88)):
-        p.poly([(x - 7, y - 4), (x + 7, y + 4), (x + 7, y - 4), (x - 7, y + 4)], p.deep)
-    p.poly([(44, 2), (84, 30), (56, 70), (12, 34)], p.main)
-    p.poly([(44, 2), (84, 30), (50, 32)], p.pale)
-    p.poly([(50, 32), (56, 70), (12, 34)], p.pale)
-    p.line([(44, 2), (56, 70)], 1.8, INK)
-    p.line([(12, 34), (84, 30)], 1.8, INK)
-
-
-def tent(p: Pen) -> None:
-    p.poly([(50, 10), (98, 90), (2, 90)], p.main)
-    p.poly([(50, 10), (68, 90), (32, 90)], p.deep)
-    p.poly([(50, 34), (60, 90), (40, 90)], mix(p.deep, INK, 0.75))
-    p.line([(50, 12), (45, 3)], 3, WOOD)
-    p.line([(50, 12), (55, 3)], 3, WOOD)
-    p.line([(50, 12), (20, 88)], 2, p.pale)
-    p.line([(50, 12), (80, 88)], 2, p.pale)
-
-
-def house(p: Pen) -> None:
-    p.box(68, 12, 79, 40, p.deep)
-    p.box(14, 42, 86, 94, p.main)
-    p.poly([(50, 6), (98, 48), (2, 48)], p.deep)
-    p.box(42, 62, 58, 94, WOOD if p.main[0] != 130 else CREAM)
-    p.oval(55, 79, 1.6, 1.6, GOLD)
-    for x in (21, 64):
-        p.box(x, 56, x + 15, 72, CREAM)
-        p.box(x + 2, 58, x + 13, 70, GLASS)
-    p.oval(50, 33, 6, 6, GLASS)
