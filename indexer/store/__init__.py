@@ -1,0 +1,74 @@
+"""Generations on disk: write, verify, open, search, promote, roll back. These names are the front door."""
+
+from indexer.store.errors import (
+    BadCursor,
+    BuildConflict,
+    FingerprintMismatch,
+    GenerationClosed,
+    GenerationDamaged,
+    IndexNotFound,
+    MediaGone,
+    NothingToRollBack,
+    NoThumbnail,
+    StoreError,
+    UnknownCollection,
+    UnknownGeneration,
+    UnknownItem,
+)
+from indexer.store.generation import Generation, Hit, MediaFile
+from indexer.store.history import current_generation
+from indexer.store.items import Item
+from indexer.store.lifecycle import (
+    Change,
+    Listed,
+    list_generations,
+    open_index,
+    promote,
+    prune,
+    rollback,
+    verify,
+)
+from indexer.store.manifest import (
+    COLLECTIONS,
+    CollectionManifest,
+    CollectionName,
+    GenerationManifest,
+    Skipped,
+)
+from indexer.store.writer import GenerationWriter, sole_builder
+
+__all__ = [
+    "COLLECTIONS",
+    "BadCursor",
+    "BuildConflict",
+    "Change",
+    "CollectionManifest",
+    "CollectionName",
+    "FingerprintMismatch",
+    "Generation",
+    "GenerationClosed",
+    "GenerationDamaged",
+    "GenerationManifest",
+    "GenerationWriter",
+    "Hit",
+    "IndexNotFound",
+    "Item",
+    "Listed",
+    "MediaFile",
+    "MediaGone",
+    "NoThumbnail",
+    "NothingToRollBack",
+    "Skipped",
+    "StoreError",
+    "UnknownCollection",
+    "UnknownGeneration",
+    "UnknownItem",
+    "current_generation",
+    "list_generations",
+    "open_index",
+    "promote",
+    "prune",
+    "rollback",
+    "sole_builder",
+    "verify",
+]
