@@ -1,7 +1,7 @@
 """The manifest of a generation: what was indexed, by which model, how well, and the digest of every file.
 
-It is written last, so a generation with a manifest is complete. Reading it trusts nothing: whatever is missing
-or of another type is a GenerationDamaged that names the field.
+It is written last, so a generation with a manifest is complete. Reading it trusts nothing: whatever is
+missing or of another type is a GenerationDamaged that names the field.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A generation being built: written aside, its manifest last, then renamed to its id in one step.
 
-Until that rename nothing that serves can see it, so a build may be killed at any instant.
-One build at a time: the lock is the kernel's and ends with its process, and only its holder clears away what killed builds left.
+Until that rename nothing that serves can see it, so a build may be killed at any instant. One build at a
+time: the lock is the kernel's and ends with its process, and only its holder clears away leftovers.
 """
 
 from __future__ import annotations
