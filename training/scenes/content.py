@@ -31,7 +31,11 @@ class Relation:
 
 @dataclass(frozen=True)
 class Scene:
-    """level "scene" or "close-up"; a close-up has one group, setting "plain" and no relations."""
+    """level "scene" or "close-up"; a close-up has one group, setting "plain" and no relations.
+
+    Two groups come with the relation of the first to the second; of three, the first is left of the second
+    and the third is above or below both.
+    """
 
     level: str
     setting: str

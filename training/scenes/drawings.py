@@ -59,7 +59,7 @@ DRAWINGS: Final[dict[str, Callable[[Pen], None]]] = {
 
 
 def draw_object(kind: str, colour: str, side_px: int, rng: Random) -> Image.Image:
-    """One object, RGBA, drawn on a sheet of side_px and cropped to its outline, in a shade near the colour."""
+    """One object, RGBA, drawn on a sheet of side_px, cropped to its outline, in a shade near the colour."""
     toward = rng.choice([(255, 255, 255), (0, 0, 0), (255, 200, 120), (120, 160, 255)])
     pen = Pen(side_px, mix(COLOURS[colour], toward, rng.uniform(0, 0.07)), colour)
     DRAWINGS[kind](pen)
