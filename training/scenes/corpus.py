@@ -20,7 +20,7 @@ from training.scenes.captions import captions
 from training.scenes.content import Scene, draw_scene
 from training.scenes.painting import paint
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 JPEG_QUALITY = 88
 CHUNK = 32
 

@@ -30,8 +30,8 @@ def forest(w: Wall, h: float) -> None:
                 y = top + part * (h - 8 - top) / 3.4
                 reach = half * (0.55 + part * 0.24)
                 w.poly([(x, y), (x + reach, y + (h - top) * 0.42), (x - reach, y + (h - top) * 0.42)], colour)
-    w.ridge(h + 4, 2, (138, 160, 98))
-    w.ridge(h + 24, 2, (154, 150, 102))
+    w.ridge(h + 4, 2, (128, 162, 98))
+    w.ridge(h + 24, 2, (142, 164, 106))
     w.grass(h + 8, (104, 130, 74))
 
 

@@ -5,7 +5,8 @@ from training.scenes.pen import CREAM, GOLD, INK, METAL, WOOD, Pen, mix, spoke
 
 def star(p: Pen) -> None:
     p.poly([spoke(50, 54, 48 if k % 2 == 0 else 21, 36 * k - 90) for k in range(10)], p.main)
-    p.poly([spoke(50, 54, 30 if k % 2 == 0 else 13, 36 * k - 90) for k in range(10)], p.pale)
+    inner = mix(p.main, p.pale, 0.5)
+    p.poly([spoke(50, 54, 30 if k % 2 == 0 else 13, 36 * k - 90) for k in range(10)], inner)
 
 
 def snowman(p: Pen) -> None:
