@@ -1,0 +1,121 @@
+// The place where one speaks, shows or waits: the record button and its modes, and the message beside it when
+// something is wrong. Modes: idle, asking (for the microphone), recording, searching.
+
+import { byId, element, icon } from "./dom.js";
+import { clock } from "./player.js";
+import { startRecording } from "./recorder.js";
+import { liveMeter } from "./waveform.js";
+
+const LABELS = { idle: "Press and speak", asking: "Waiting for the microphone", recording: "Stop and search", searching: "Searching" };
+
+/** maxSeconds() is asked at each start, for limits may arrive late. Gives {mode, complain, clear, discard}. */
+export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, onCancel, announce }) {
+  const box = byId("composer");
+  const button = byId("record");
+  const alert = byId("alert");
+  const meter = liveMeter(byId("meter"));
+  let session = null;
+  let countdown = 0;
+
+  function mode(name) {
+    box.dataset.mode = name;
+    byId("record-label").textContent = LABELS[name];
+    byId("record-note").textContent = name === "idle" ? `up to ${maxSeconds()} seconds` : "";
+    byId("live").hidden = name !== "recording";
+    byId("searching").hidden = name !== "searching";
+    for (const one of [byId("choose"), byId("file")]) one.disabled = name === "recording" || name === "asking";
+  }
+
+  function clear() {
+    clearInterval(countdown);
+    alert.replaceChildren();
+  }
+
+  /** Says what is wrong beside the action; `again` is called by Try again, and by itself once retryAfterSeconds are over. */
+  function complain({ title, detail, retry, retryAfterSeconds }, again) {
+    clear();
+    const buttons = [];
+    if (retry && again) {
+      const button = element("button", { type: "button", class: "button" }, "Try again");
+      const tryAgain = () => {
+        clear();
+        again();
+      };
+      button.addEventListener("click", tryAgain);
+      buttons.push(button);
+      let left = Math.min(Math.ceil(retryAfterSeconds ?? 0), 60);
+      if (left > 0) {
+        // Outside the alert's own words: a screen reader would read every second aloud.
+        const wait = element("span", { class: "alert-wait", "aria-hidden": "true" }, ` by itself in ${left} s`);
+        buttons.push(wait);
+        countdown = setInterval(() => {
+          left -= 1;
+          wait.textContent = ` by itself in ${left} s`;
+          if (left <= 0) tryAgain();
+        }, 1000);
+      }
+    }
+    const dismiss = element("button", { type: "button", class: "dismiss", "aria-label": "Dismiss this message" }, icon("close"));
+    dismiss.addEventListener("click", () => {
+      clear();
+      button.focus();
+    });
+    alert.replaceChildren(element("div", { class: "alert-box" }, icon("alert"),
+      element("p", { class: "alert-title" }, title), dismiss, element("p", { class: "alert-detail" }, detail),
+      buttons.length ? element("p", { class: "alert-ways" }, ...buttons) : null));
+  }
+
+  async function record() {
+    clear();
+    onStart();
+    mode("asking");
+    const limit = maxSeconds();
+    try {
+      session = await startRecording({
+        maxSeconds: limit,
+        onLevel(level, elapsed) {
+          button.style.setProperty("--level", level.toFixed(3));
+          button.style.setProperty("--spent", (elapsed / limit).toFixed(4));
+          byId("elapsed").textContent = `${clock(elapsed)} of ${clock(limit)}`;
+          meter.push(level);
+        },
+        onLimit: () => announce(`Stopped at ${limit} seconds, the longest this service listens to.`),
+      });
+      mode("recording");
+      const recording = await session.finished;
+      // Something else may have begun meanwhile (a file dropped), and then the mode is its own.
+      if (box.dataset.mode === "recording") mode("idle");
+      if (recording) onRecording(recording);
+      else announce("Recording discarded.");
+    } catch (error) {
+      mode("idle");
+      onTrouble(error);
+    } finally {
+      session = null;
+      meter.clear();
+      button.style.setProperty("--level", 0);
+      button.style.setProperty("--spent", 0);
+    }
+  }
+
+  const discard = () => session?.discard();
+
+  function cancel() {
+    if (session) discard();
+    else if (box.dataset.mode === "searching") onCancel();
+  }
+
+  button.addEventListener("click", () => {
+    if (box.dataset.mode === "recording") session.stop();
+    else if (box.dataset.mode !== "asking") record();
+  });
+  byId("cancel").addEventListener("click", () => {
+    cancel();
+    button.focus();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") cancel();
+  });
+  mode("idle");
+  return { mode, complain, clear, discard };
+}

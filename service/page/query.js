@@ -1,0 +1,40 @@
+// What was searched with, shown beside its results: the person's own recording or picture, or an item of the index.
+
+import { mediaUrl, thumbnailUrl } from "./api.js";
+import { nameOf, wordsOf } from "./catalogue.js";
+import { element } from "./dom.js";
+import { createPlayer } from "./player.js";
+import { thumbnail } from "./results.js";
+
+/** own: {modality, url, name, seconds, wave, recorded}. told: the `query` part of the service's answer. */
+export function renderOwn(panel, own, told, maxSeconds) {
+  const seconds = own.seconds ?? told.seconds;
+  const heard = own.modality === "speech";
+  const title = heard ? (own.recorded ? "You said" : "You played") : "You showed";
+  const body = heard
+    ? createPlayer({ url: own.url, name: own.recorded ? "your recording" : own.name, wave: own.wave, seconds })
+    : element("img", { class: "shown", src: own.url, alt: `Your picture ${own.recorded ? "" : own.name}`.trim() });
+  const note = told.truncated ? `Only the first ${maxSeconds} seconds were listened to.` : null;
+  fill(panel, title, body, note ?? (own.recorded ? null : own.name));
+}
+
+export function renderItem(panel, collection, found) {
+  const words = wordsOf(collection, found);
+  const body = collection === "images"
+    ? element("a", { href: mediaUrl(collection, found), "aria-label": `Open in full size: ${nameOf(collection, found)}` },
+        thumbnail(found, { eager: true }))
+    : createPlayer({ url: mediaUrl(collection, found), name: nameOf(collection, found),
+        wave: thumbnailUrl(collection, found), seconds: found.metadata?.seconds ?? found.seconds });
+  fill(panel, collection === "images" ? "Starting from this picture" : "Starting from this caption", body,
+    words ? null : found.id, collection === "captions" ? words : undefined);
+}
+
+function fill(panel, title, body, note, quote) {
+  panel.replaceChildren(...[
+    element("h2", { class: "query-title" }, title),
+    quote ? element("p", { class: "words" }, quote) : null,
+    element("div", { class: "query-body" }, body),
+    note ? element("p", { class: "query-note" }, note) : null,
+  ].filter(Boolean));
+  panel.hidden = false;
+}

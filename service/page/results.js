@@ -1,0 +1,81 @@
+// Hits as a person sees them: a grid of pictures or a list of spoken captions to play. Each is a link to its own
+// neighbours, so it opens in a new tab, can be shared and is reached with Tab like any link.
+
+import { mediaUrl, thumbnailUrl } from "./api.js";
+import { nameOf, wordsOf } from "./catalogue.js";
+import { element, icon } from "./dom.js";
+import { fromItem, urlOf } from "./history.js";
+import { createPlayer } from "./player.js";
+
+/** follow(collection, item, event) is called when a hit's link is followed in this tab. */
+export function renderHits(list, answer, follow) {
+  const collection = answer.target;
+  list.dataset.collection = collection;
+  const render = collection === "images" ? pictureHit : captionHit;
+  list.replaceChildren(...answer.hits.map((hit) => element("li", { class: "hit" }, ...render(hit, follow))));
+}
+
+/** A link to an item's neighbours. Plain clicks stay in the page; with a modifier the browser does what it always does. */
+export function itemLink(collection, found, follow, properties, ...children) {
+  const link = element("a", { href: urlOf(fromItem(collection, found.id)), id: `${collection}/${found.id}`, ...properties },
+    ...children);
+  link.addEventListener("click", (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+    event.preventDefault();
+    follow(collection, found);
+  });
+  return link;
+}
+
+export function thumbnail(found, { eager = false } = {}) {
+  const image = element("img", { src: thumbnailUrl("images", found), alt: nameOf("images", found),
+    loading: eager ? "eager" : "lazy", decoding: "async", width: 256, height: 256 });
+  // Where no thumbnail was made the picture itself does; once only, or a missing picture would ask for ever.
+  image.addEventListener("error", () => { image.src = mediaUrl("images", found); }, { once: true });
+  return image;
+}
+
+function pictureHit(hit, follow) {
+  const words = wordsOf("images", hit);
+  return [
+    itemLink("images", hit, follow, { class: "picture", title: words ?? "" },
+      thumbnail(hit, { eager: hit.rank <= 5 }),
+      element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")),
+    closeness(hit),
+  ];
+}
+
+function captionHit(hit, follow) {
+  const { voice, seconds } = hit.metadata ?? {};
+  const name = nameOf("captions", hit);
+  return [
+    createPlayer({ url: mediaUrl("captions", hit), name, wave: thumbnailUrl("captions", hit), seconds: seconds ?? hit.seconds }),
+    element("div", { class: "said" },
+      itemLink("captions", hit, follow, { class: wordsOf("captions", hit) ? "words" : "words unworded" }, name,
+        element("span", { class: "reach" })),
+      element("p", { class: "by" },
+        voice ? element("span", {}, `Voice ${voice}`) : null,
+        element("span", { class: "whisper", "aria-hidden": "true" }, "See its pictures", icon("arrow")))),
+    closeness(hit),
+  ];
+}
+
+/** The score as a bar and a figure. Scores are similarities: at most 1 for most bundles, where the bar is the score itself. */
+function closeness(hit) {
+  const bar = element("span", { class: "closeness-bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", Math.min(1, Math.max(0, hit.score)));
+  return element("p", { class: "closeness", title: "Closeness to what you searched with; 1 would be the same" },
+    bar, element("span", { class: "unseen" }, "Closeness "), hit.score.toFixed(2));
+}
+
+/** How long it took and which index answered. */
+export function renderFoot(node, answer, elapsedMs) {
+  const words = { decode: "decoding", queue: "waiting", encode: "encoding", search: "searching" };
+  const parts = Object.entries(answer.timings_ms ?? {})
+    .filter(([, value]) => typeof value === "number")
+    .map(([stage, value]) => `${words[stage] ?? stage} ${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
+  node.replaceChildren(
+    element("span", {}, `Answered in ${Math.round(elapsedMs)} ms${parts.length ? `: ${parts.join(", ")}` : ""}`),
+    element("span", {}, "index ", element("code", {}, answer.generation ?? "unknown")),
+    element("span", {}, "model ", element("code", {}, answer.model ?? "unknown")));
+}
