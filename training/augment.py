@@ -1,0 +1,89 @@
+"""Training-time distortions, drawn from a generator that is given: SpecAugment, voice warps, noise, crops, colour.
+
+All act on whole batches of tensors and change no shapes. Nothing here is ever exported.
+Shape legend: B batch, S samples, T frames, M bands, H W picture size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator) * (high - low) + low
+
+
+def add_noise(waveform_BS: Tensor, snr_db: tuple[float, float], share: float, generator: torch.Generator) -> Tensor:
+    """White noise tilted towards low frequencies, at a random signal-to-noise ratio, on a share of the clips."""
+    count = waveform_BS.shape[0]
+    white = torch.randn(waveform_BS.shape, generator=generator)
+    tilt = _uniform(count, 0.0, 0.95, generator)[:, None]
+    noise = white.clone()
+    noise[:, 1:] += tilt * white[:, :-1]
+    level = waveform_BS.square().mean(dim=1, keepdim=True).sqrt()
+    snr = _uniform(count, *snr_db, generator)[:, None]
+    chosen = (torch.rand(count, generator=generator) < share).float()[:, None]
+    return waveform_BS + chosen * noise * level * 10 ** (-snr / 20) / noise.square().mean(dim=1, keepdim=True).sqrt()
+
+
+def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Generator) -> Tensor:
+    """Stretch each clip's frequency axis (another vocal tract) and time axis by random factors within 1 +- the bounds.
+
+    The time axis is stretched about its start and what leaves the clip is lost, so the mask stays as it was.
+    """
+    count = log_mel_BTM.shape[0]
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = _uniform(count, 1 - frequency, 1 + frequency, generator)
+    theta[:, 1, 1] = _uniform(count, 1 - time, 1 + time, generator)
+    theta[:, 0, 2] = theta[:, 0, 0] - 1  # keep the low edge in place
+    theta[:, 1, 2] = theta[:, 1, 1] - 1  # keep the start in place
+    grid = F.affine_grid(theta, [count, 1, *log_mel_BTM.shape[1:]], align_corners=True)
+    return F.grid_sample(log_mel_BTM[:, None], grid, padding_mode="border", align_corners=True)[:, 0]
+
+
+def spec_augment(
+    features_BTM: Tensor, frequency_mask: int, time_mask: int, masks: int, generator: torch.Generator
+) -> Tensor:
+    """Zero `masks` bands of width U[0, frequency_mask] and `masks` spans of U[0, time_mask] frames (Park et al. 2019)."""
+    count, frames, bands = features_BTM.shape
+    keep_BTM = torch.ones_like(features_BTM)
+    for _ in range(masks):
+        for size, width, axis in ((frames, time_mask, 1), (bands, frequency_mask, 2)):
+            span = _uniform(count, 0, width, generator)
+            start = torch.rand(count, generator=generator) * (size - span).clamp(min=0)
+            position = torch.arange(size)[None, :]
+            keep = 1 - ((position >= start[:, None]) & (position < (start + span)[:, None])).float()
+            keep_BTM = keep_BTM * (keep[:, :, None] if axis == 1 else keep[:, None, :])
+    return features_BTM * keep_BTM
+
+
+def crop_or_pad(
+    pixels_BCHW: Tensor, size: int, min_area: float, max_zoom_out: float, flip: bool, generator: torch.Generator
+) -> Tensor:
+    """Random window of each picture, resized to size x size: covers at least `min_area` of it, or goes past its edges.
+
+    A window larger than the picture pads it with its border (paper: crop or pad with >= 67 % of the area covered).
+    """
+    count = pixels_BCHW.shape[0]
+    side = _uniform(count, min_area**0.5, max_zoom_out, generator)
+    shift_x = _uniform(count, -1, 1, generator) * (1 - side).abs()
+    shift_y = _uniform(count, -1, 1, generator) * (1 - side).abs()
+    mirror = torch.ones(count)
+    if flip:
+        mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = side * mirror, shift_x
+    theta[:, 1, 1], theta[:, 1, 2] = side, shift_y
+    grid = F.affine_grid(theta, [count, 3, size, size], align_corners=False)
+    return F.grid_sample(pixels_BCHW, grid, padding_mode="border", align_corners=False)
+
+
+def colour(pixels_BCHW: Tensor, brightness: float, saturation: float, generator: torch.Generator) -> Tensor:
+    """Random brightness and saturation factors within 1 +- the bounds; pixels in [0, 255], clamped."""
+    count = pixels_BCHW.shape[0]
+    bright = _uniform(count, 1 - brightness, 1 + brightness, generator)[:, None, None, None]
+    vivid = _uniform(count, 1 - saturation, 1 + saturation, generator)[:, None, None, None]
+    grey = pixels_BCHW.mean(dim=1, keepdim=True)
+    return (((pixels_BCHW - grey) * vivid + grey) * bright).clamp(0, 255)

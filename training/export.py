@@ -1,0 +1,170 @@
+"""Run -> model bundle: both towers to ONNX, compared with torch on real items, with golden pairs beside them.
+
+A bundle is written only after ONNX Runtime has loaded both graphs and agreed with torch at several lengths and batch
+sizes. Shape legend: B batch, S samples, D embedding.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import soundfile
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from indexer.bundle import IMAGE_GRAPH, SPEECH_GRAPH, Bundle, Golden, write_bundle
+from indexer.media import MediaSpec, Pixels, Waveform, decode_image, decode_speech
+from training.datasets.pairs import PairSet
+from training.evaluate import ModelEmbedder
+from training.preset import Preset
+from training.towers.dual import DualEncoder
+
+OPSET = 20
+"""Newest that ONNX Runtime 1.26 (the CUDA 12 line) is sure to load."""
+PARITY = 1e-4
+"""Largest difference, in units of the vectors' typical size, between torch and ONNX Runtime."""
+
+
+class ExportError(Exception):
+    """An exported graph that does not load or does not agree with torch."""
+
+
+def export(
+    model: DualEncoder,
+    preset: Preset,
+    samples: PairSet,
+    out: Path,
+    *,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    licence: str,
+    name: str | None = None,
+) -> tuple[Bundle, float]:
+    """Write the bundle of `model` to `out`; the first clip and picture of `samples` become the golden pair.
+
+    Returns the bundle and the largest difference from torch. Raises ExportError when a graph fails the comparison.
+    """
+    spec = preset.media.spec()
+    model = model.eval()
+    waves = [decode_speech(clip.media.read(), spec) for clip in samples.clips[:6]]
+    pictures = [decode_image(picture.media.read(), spec) for picture in samples.pictures[:6]]
+    with tempfile.TemporaryDirectory() as folder:
+        graphs = {SPEECH_GRAPH: Path(folder) / SPEECH_GRAPH, IMAGE_GRAPH: Path(folder) / IMAGE_GRAPH}
+        _export_speech(model.speech, spec, graphs[SPEECH_GRAPH])
+        _export_image(model.image, spec, graphs[IMAGE_GRAPH])
+        worst = max(
+            _compare_speech(graphs[SPEECH_GRAPH], model, waves), _compare_images(graphs[IMAGE_GRAPH], model, pictures)
+        )
+        if worst > PARITY:
+            raise ExportError(f"ONNX Runtime and torch differ by {worst:.1e}, more than {PARITY:.0e}; nothing written")
+        bundle = write_bundle(
+            out,
+            name=name or preset.name,
+            system=preset.system,
+            dim=preset.embedding.dim,
+            similarity=preset.embedding.similarity,
+            media=spec,
+            graphs=graphs,
+            golden=_golden(graphs, waves[0], pictures[0], spec),
+            training={"preset": preset.name, "seed": preset.seed, **training},
+            metrics=metrics,
+            licence=licence,
+            golden_tolerance=1e-3,
+        )
+    return bundle, worst
+
+
+def _to_onnx(module: nn.Module, example: tuple[torch.Tensor, ...], path: Path, names: Sequence[str], axes: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter deprecates parts of itself
+        program = torch.onnx.export(
+            module,
+            example,
+            input_names=list(names),
+            output_names=["embedding"],
+            dynamic_shapes=axes,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)
+    graph = onnx.load(path)
+    graph.ir_version = min(graph.ir_version, 10)
+    onnx.save(graph, path)
+    onnx.checker.check_model(str(path))
+
+
+def _export_speech(module: nn.Module, spec: MediaSpec, path: Path) -> None:
+    samples = round(min(2.0, spec.max_seconds) * spec.sample_rate_hz) + 77
+    example = (torch.randn(2, samples) * 0.1, torch.tensor([samples, samples // 2]))
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    most = round(spec.max_seconds * spec.sample_rate_hz) + spec.sample_rate_hz
+    axes = ({0: batch, 1: torch.export.Dim("samples", min=1600, max=most)}, {0: batch})
+    _to_onnx(module, example, path, ("waveform", "samples_valid"), axes)
+
+
+def _export_image(module: nn.Module, spec: MediaSpec, path: Path) -> None:
+    size = spec.image_size
+    example = (torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8),)
+    _to_onnx(module, example, path, ("pixels",), ({0: torch.export.Dim("batch", min=1, max=4096)},))
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def _run_speech(session: onnxruntime.InferenceSession, waves: Sequence[Waveform]) -> NDArray[np.float32]:
+    lengths = np.asarray([len(wave.samples) for wave in waves], dtype=np.int64)
+    waveform = np.zeros((len(waves), int(lengths.max())), dtype=np.float32)
+    for row, wave in zip(waveform, waves, strict=True):
+        row[: len(wave.samples)] = wave.samples
+    (vectors,) = session.run(["embedding"], {"waveform": waveform, "samples_valid": lengths})
+    return np.asarray(vectors)
+
+
+def _run_images(session: onnxruntime.InferenceSession, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
+    (vectors,) = session.run(["embedding"], {"pixels": np.stack([picture.array for picture in pictures])})
+    return np.asarray(vectors)
+
+
+def _difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max())))
+
+
+def _compare_speech(path: Path, model: DualEncoder, waves: Sequence[Waveform]) -> float:
+    session, embedder = _session(path), ModelEmbedder(model)
+    groups = [list(waves), *([wave] for wave in waves[:3])]
+    return max(_difference(embedder.speech(group), _run_speech(session, group)) for group in groups)
+
+
+def _compare_images(path: Path, model: DualEncoder, pictures: Sequence[Pixels]) -> float:
+    session, embedder = _session(path), ModelEmbedder(model)
+    groups = [list(pictures), *([picture] for picture in pictures[:3])]
+    return max(_difference(embedder.image(group), _run_images(session, group)) for group in groups)
+
+
+def _golden(graphs: dict[str, Path], wave: Waveform, picture: Pixels, spec: MediaSpec) -> Golden:
+    """The pair as files that decode to exactly what was embedded: 16-bit samples, pixels at the model's size."""
+    sound, png = io.BytesIO(), io.BytesIO()
+    soundfile.write(sound, wave.samples, spec.sample_rate_hz, format="WAV", subtype="PCM_16")
+    Image.fromarray(picture.array).save(png, format="PNG")
+    wave = decode_speech(sound.getvalue(), spec)
+    picture = decode_image(png.getvalue(), spec)
+    return Golden(
+        sound.getvalue(),
+        png.getvalue(),
+        _run_speech(_session(graphs[SPEECH_GRAPH]), [wave])[0],
+        _run_images(_session(graphs[IMAGE_GRAPH]), [picture])[0],
+    )

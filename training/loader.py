@@ -1,0 +1,157 @@
+"""Batches for fitting. Which pairs make batch n follows from (seed, n) alone, so resuming needs no saved state.
+
+An epoch visits every picture once, each with one of its clips drawn at random. A clip longer than the model hears is
+cut at a random place; shorter ones are padded to the batch's longest, rounded up to a quarter of a second.
+Shape legend: B batch, S samples, H W picture size.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.cache import Cache
+from training.datasets.pairs import DatasetError
+from training.preset import Stage
+
+
+@dataclass(frozen=True)
+class Batch:
+    """waveform [B, S] float32, samples_valid [B] int64, pixels uint8 [B, H, W, 3], same [B, B] bool."""
+
+    step: int
+    stage: Stage
+    waveform_BS: Tensor
+    samples_valid_B: Tensor
+    pixels_BHWC: Tensor
+    same_BB: Tensor
+
+
+class Sampler:
+    """Picture and clip indices of every batch of one stage."""
+
+    def __init__(self, cache: Cache, stage: Stage, seed: int) -> None:
+        self.stage, self.seed = stage, seed
+        chosen = [
+            i for i, tags in enumerate(cache.picture_tags) if not stage.levels or tags.get("level") in stage.levels
+        ]
+        if len(chosen) < stage.batch:
+            raise DatasetError(
+                f"a batch of {stage.batch} needs as many pictures; "
+                f"{len(chosen)} of {len(cache.picture_tags)} are of the levels this stage takes"
+            )
+        self.pictures = np.asarray(chosen)
+        groups = [cache.picture_tags[i].get(stage.group_by, "") if stage.group_by else "" for i in chosen]
+        self.groups = np.unique(groups, return_inverse=True)[1]
+        self.identities = [cache.picture_identities[i] for i in range(len(cache.picture_identities))]
+        clips = defaultdict(list)
+        for i, identity in enumerate(cache.clip_identities):
+            clips[identity].append(i)
+        self.clips = {identity: np.asarray(indices) for identity, indices in clips.items()}
+        silent = {self.identities[i] for i in chosen} - self.clips.keys()
+        if silent:
+            raise DatasetError(f"{len(silent)} pictures have no spoken caption that decodes, {min(silent)} for one")
+        self.per_epoch = len(chosen) // stage.batch
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """The epoch's batches as [batches, B]: a share of them drawn within groups, all in random order."""
+        if self._epoch is None or self._epoch[0] != epoch:
+            random = np.random.default_rng((self.seed, epoch))
+            order = random.permutation(len(self.pictures))
+            split = round(len(order) * self.stage.group_share) if self.stage.group_by else 0
+            grouped = order[:split]
+            relabelled = random.permutation(int(self.groups.max()) + 1)[self.groups]
+            grouped = grouped[np.argsort(relabelled[grouped], kind="stable")]
+            order = np.concatenate([grouped, order[split:]])[: self.per_epoch * self.stage.batch]
+            self._epoch = (epoch, random.permutation(order.reshape(self.per_epoch, self.stage.batch)))
+        return self._epoch[1]
+
+    def batch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indices of pictures and clips of the stage's batch `number`, pairwise."""
+        epoch, place = divmod(number, self.per_epoch)
+        pictures = self.pictures[self._order(epoch)[place]]
+        random = np.random.default_rng((self.seed, 7, number))
+        clips = [random.choice(self.clips[self.identities[i]]) for i in pictures]
+        return pictures, np.asarray(clips)
+
+
+class Loader:
+    """All stages' batches in order, prepared one ahead in a thread."""
+
+    def __init__(self, cache: Cache, stages: tuple[Stage, ...], seed: int, max_samples: int) -> None:
+        self.cache, self.stages, self.seed, self.max_samples = cache, stages, seed, max_samples
+        self.samplers = [Sampler(cache, stage, seed + 1000 * i) for i, stage in enumerate(stages)]
+
+    def stage_at(self, step: int) -> tuple[int, int]:
+        """Which stage a step belongs to, and its number within it."""
+        for i, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return i, step
+            step -= stage.steps
+        raise IndexError("step past the last stage")
+
+    def load(self, step: int) -> Batch:
+        """The batch of a step; the same at every call."""
+        index, number = self.stage_at(step)
+        pictures, clips = self.samplers[index].batch(number)
+        random = np.random.default_rng((self.seed, 11, step))
+        waves = []
+        for clip in clips:
+            wave = self.cache.samples[self.cache.offsets[clip] : self.cache.offsets[clip + 1]]
+            spare = len(wave) - self.max_samples
+            start = int(random.integers(spare + 1)) if spare > 0 else 0
+            waves.append(wave[start : start + self.max_samples])
+        longest = min(self.max_samples, -(-max(len(wave) for wave in waves) // 4000) * 4000)
+        waveform = np.zeros((len(waves), longest), dtype=np.float32)
+        for row, wave in zip(waveform, waves, strict=True):
+            row[: len(wave)] = wave
+        identities = np.asarray([self.cache.picture_identities[i] for i in pictures])
+        return Batch(
+            step,
+            self.stages[index],
+            torch.from_numpy(waveform / 32768),
+            torch.tensor([len(wave) for wave in waves]),
+            torch.from_numpy(self.cache.pictures[pictures]),
+            torch.from_numpy(identities[:, None] == identities[None, :]),
+        )
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Steps first to last - 1; the next is prepared while one is used. A failure in the thread is raised here."""
+        ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=2)
+        stop = threading.Event()
+
+        def fill() -> None:
+            try:
+                for step in range(first, last):
+                    batch = self.load(step)
+                    while not stop.is_set():
+                        try:
+                            ready.put(batch, timeout=0.1)
+                            break
+                        except queue.Full:
+                            continue
+                    if stop.is_set():
+                        return
+            except BaseException as error:  # handed over, not swallowed
+                ready.put(error)
+
+        thread = threading.Thread(target=fill, daemon=True)
+        thread.start()
+        try:
+            for _ in range(first, last):
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            thread.join()

@@ -1,0 +1,1 @@
+"""Encoders: waveform or pixels -> embedding, with all preprocessing after decoding inside them."""
