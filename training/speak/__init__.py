@@ -1,4 +1,4 @@
-"""Captions -> spoken captions, by the recipe of Conceptual Spoken Captions (Ilharco et al. 2019, section 3)."""
+"""Captions -> spoken captions, by the recipe of Conceptual Spoken Captions (Ilharco et al. 2019)."""
 
 from __future__ import annotations
 

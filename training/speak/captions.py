@@ -1,4 +1,4 @@
-"""Where captions come from: JSONL, TSV, Kaggle's captions.txt or a Flickr8k folder -> Caption; what is unusable is counted."""
+"""Where captions come from: JSONL, TSV, captions.txt or a Flickr8k folder; the unusable are counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CaptionsError(ValueError):
 
 @dataclass(frozen=True)
 class Caption:
-    """One written caption. `id` is unique and is a safe relative file name; `number` is k of Flickr8k's `#k`."""
+    """One written caption. `id` is unique and a safe relative file name; `number` is k of Flickr8k's `#k`."""
 
     id: str
     image_id: str
@@ -46,9 +46,9 @@ class Captions:
 def read_captions(source: Path, *, split: str | None = None, limit: int | None = None) -> Captions:
     """Captions of `source`, those of `split` alone if given, the first `limit` if given.
 
-    `source` is a JSONL file (id, image_id, text, split?), a folder with texts.jsonl, a TSV (`caption<TAB>url` or
-    `image.jpg#k<TAB>caption`), Kaggle's captions.txt (`image,caption`), or a Flickr8k folder. CaptionsError if it is
-    none of these or no caption is left.
+    `source` is a JSONL file (id, image_id, text, split?), a folder with texts.jsonl, a TSV (`caption<TAB>url`
+    or `image.jpg#k<TAB>caption`), Kaggle's captions.txt (`image,caption`), or a Flickr8k folder.
+    CaptionsError if it is none of these or no caption is left.
     """
     captions = Captions()
     seen: set[str] = set()

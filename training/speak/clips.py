@@ -18,8 +18,10 @@ from training.speak.text import spoken_text
 from training.voices import Engine, EngineError, VoiceError, open_engine
 
 SAMPLE_RATE_HZ = 16000
-# Engines speak at full scale; this much is taken off every clip so that the largest gain drawn does not clip.
-HEADROOM_DB = 4.0
+# Voices differ by up to 18 dB, so the gain drawn would say little; it is applied around this common level
+# (RMS).
+LEVEL_DBFS = -22.0
+_LARGEST = 32767 * 0.99
 MAX_SILENCE_SECONDS = 0.1
 # Digital silence, with a little room for resampling ripple and dither: -66 dB under full scale.
 _SILENCE = 16
@@ -82,8 +84,12 @@ def speak_clip(text: str, draw: Draw) -> npt.NDArray[np.int16]:
     signal = samples.astype(np.float32)
     if rate_hz != SAMPLE_RATE_HZ:
         signal = soxr.resample(signal, rate_hz, SAMPLE_RATE_HZ)
-    signal *= np.float32(10 ** ((draw.gain_db - HEADROOM_DB) / 20))
-    return np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
+    level = float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
+    factor = 32768 * 10 ** ((LEVEL_DBFS + draw.gain_db) / 20) / level
+    # Never clipped: a clip too peaky for its level is made as loud as it can be.
+    factor = min(factor, _LARGEST / float(np.max(np.abs(signal))))
+    clip: npt.NDArray[np.int16] = np.rint(signal * np.float32(factor)).astype(np.int16)
+    return clip
 
 
 def write_clip(samples: npt.NDArray[np.int16], path: Path, format: Format) -> None:

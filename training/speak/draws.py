@@ -1,7 +1,7 @@
-"""The voice, rate, pitch and gain of one clip: Conceptual Spoken Captions' distributions, a function of (seed, id) alone.
+"""The voice, rate, pitch and gain of one clip, drawn as for Conceptual Spoken Captions from (seed, id) alone.
 
-Ilharco et al. 2019, section 3: rate ~ N(1, .1), pitch ~ N(0, 1) semitones, gain ~ N(0, 2) dB, each clipped (not drawn
-again) at two standard deviations, and the voice uniform.
+Ilharco et al. 2019: rate ~ N(1, .1), pitch ~ N(0, 1) semitones, gain ~ N(0, 2) dB, each clipped (not drawn
+again) at two standard deviations; the voice uniform.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Draw:
 
 
 def draw(seed: int, caption_id: str, voices: Sequence[Voice]) -> Draw:
-    """The same on every machine and version: SHA-256 of seed and id, turned into a choice and three normals."""
+    """The same on every machine: SHA-256 of seed and id, turned into a choice and three normals."""
     digest = hashlib.sha256(f"{seed}\n{caption_id}".encode()).digest()
     words = [int.from_bytes(digest[start : start + 8], "big") for start in range(0, 32, 8)]
     return Draw(

@@ -1,4 +1,4 @@
-"""captions.jsonl and the Flickr Audio Caption Corpus files: what is written about the clips, and read back to resume."""
+"""captions.jsonl and the files of the Flickr Audio Caption Corpus: written last, read back to resume."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from training.voices import Voice
 MANIFEST = "captions.jsonl"
 JOURNAL = "captions.jsonl.partial"
 FACC_FOLDER = "flickr_audio"
+# Raised whenever the same parameters would give other samples, so that clips of an older version are made
+# again.
+RECIPE = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Clip:
             "pitch": self.draw.pitch_semitones,
             "gain_db": self.draw.gain_db,
             "seconds": seconds,
+            "recipe": RECIPE,
         }
         if self.caption.split is not None:
             record["split"] = self.caption.split

@@ -41,7 +41,8 @@ class SpeakReport:
         return (
             f"{self.clips} spoken captions ({self.speech_seconds / 3600:.2f} h, {self.voices} voices) in "
             f"{self.manifest}: {self.made} made, {self.kept} kept, {len(self.failures)} failed, "
-            f"{sum(self.skipped.values())} skipped{f' ({reasons})' if reasons else ''}; {self.elapsed_seconds:.1f} s."
+            f"{sum(self.skipped.values())} skipped"
+            f"{f' ({reasons})' if reasons else ''}; {self.elapsed_seconds:.1f} s."
         )
 
 
@@ -58,12 +59,14 @@ def speak(
     split: str | None = None,
     for_training: bool = False,
 ) -> SpeakReport:
-    """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, and from a Flickr8k folder FACC.
+    """Speak the captions of `source` into the folder `out`: clips and captions.jsonl; from a Flickr8k folder,
+    FACC.
 
     `voices` is a set or a list as `training.voices.voice_set` takes it. Reserved voices are refused with
-    `for_training`, and for captions of the split "train" in any case. `format` is flac unless the source is a Flickr8k
-    folder, whose readers want wav. Clips an earlier run made with the same parameters are kept; the manifest is
-    written last, whole. Raises CaptionsError, VoiceError, EngineError, and SpeechError if a worker process dies.
+    `for_training`, and for captions of the split "train" in any case. `format` is flac unless the source is a
+    Flickr8k folder, whose readers want wav. Clips an earlier run made with the same parameters are kept; the
+    manifest is written last, whole. Raises CaptionsError, VoiceError, EngineError, and SpeechError if a
+    worker process dies.
     """
     started = time.monotonic()
     if per_caption < 1:
@@ -132,8 +135,8 @@ def _check_training_split(captions: Captions, voices: Sequence[Voice]) -> None:
     reserved = next(filter(is_reserved, voices), None)
     if reserved is not None and any(caption.split == "train" for caption in captions.items):
         raise VoiceError(
-            f"{reserved} is reserved for evaluation, but captions of the split train were to be spoken with it; "
-            "name another split or use --voices train."
+            f"{reserved} is reserved for evaluation and may not speak captions of the split train; "
+            "name another split or use the voice set train."
         )
 
 
@@ -157,7 +160,7 @@ def _made(jobs: Sequence[ClipJob], workers: int) -> Iterator[list[ClipResult]]:
                     yield future.result()
         except BrokenProcessPool as error:
             raise SpeechError(
-                "A speaking process died (out of memory, or killed); run the same command again to go on from here."
+                "A speaking process died (out of memory, or killed); give the same command again to go on."
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -31,7 +31,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {"espeak": EspeakEngine, "flite": Fli
 
 
 def open_engine(name: str) -> Engine:
-    """The engine called `name`, ready to speak. VoiceError if there is none, EngineError if it is not installed."""
+    """The engine called `name`, ready to speak; VoiceError if there is none, EngineError if not installed."""
     if name not in ENGINES:
         raise VoiceError(f'There is no speech engine "{name}"; there are {", ".join(ENGINES)}.')
     return ENGINES[name]()

@@ -1,7 +1,7 @@
 """What a speech engine is, how a voice is named, and the errors of both.
 
-A voice is named `engine:voice`, as in `espeak:en-us+f2` or `flite:slt`. New engines implement `Engine` and are
-listed in `training.voices.ENGINES`.
+A voice is named `engine:voice`, as in `espeak:en-us+f2` or `flite:slt`. New engines implement `Engine` and
+are listed in `training.voices.ENGINES`.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Engine(Protocol):
     ) -> tuple[npt.NDArray[np.int16], int]:
         """Speak `text`: (mono int16 samples [S], sample rate in Hz).
 
-        `rate` multiplies the voice's normal speed, `pitch_semitones` shifts its normal pitch. The same arguments give
-        the same samples, whatever was spoken before. Raises VoiceError for an unknown voice, EngineError if the
-        engine fails.
+        `rate` multiplies the voice's normal speed, `pitch_semitones` shifts its normal pitch. The same
+        arguments give the same samples, whatever was spoken before. Raises VoiceError for an unknown voice,
+        EngineError if the engine fails.
         """
         ...
