@@ -108,7 +108,7 @@ def read_golden(bundle: Bundle) -> Golden:
     """The golden pairs; BundleError where they are unreadable or not what the manifest says."""
     path = bundle.file(GOLDEN_VECTORS)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             golden = Golden(
                 bundle.file(GOLDEN_SPEECH).read_bytes(),
                 bundle.file(GOLDEN_IMAGE).read_bytes(),
@@ -153,8 +153,9 @@ def write_bundle(
             shutil.copyfile(source, aside / file_name)
         (aside / GOLDEN_SPEECH).write_bytes(golden.speech_wav)
         (aside / GOLDEN_IMAGE).write_bytes(golden.image_png)
-        vectors = {"speech": golden.speech_vector, "image": golden.image_vector}
-        np.savez(aside / GOLDEN_VECTORS, **{k: np.asarray(v, np.float32) for k, v in vectors.items()})
+        speech = np.asarray(golden.speech_vector, dtype=np.float32)
+        image = np.asarray(golden.image_vector, dtype=np.float32)
+        np.savez(aside / GOLDEN_VECTORS, speech=speech, image=image)
         graph_digests = {file_name: _digest(aside / file_name) for file_name in sorted(graphs)}
         document = {
             "schema_version": SCHEMA_VERSION,
