@@ -1,4 +1,7 @@
-"""Bytes of a recording or a picture -> exactly what a bundle's graphs take, or a MediaError that says what is wrong."""
+"""Bytes of a recording or a picture -> what a bundle's graphs take, or a MediaError saying what is wrong.
+
+The same bytes always give the same arrays, in training, indexing and serving: there is no other decoder.
+"""
 
 from indexer.media.errors import MediaError, MediaFault
 from indexer.media.image import decode_image

@@ -6,7 +6,7 @@ MediaFault = Literal["unsupported", "undecodable", "empty", "silent", "too_short
 
 
 class MediaError(ValueError):
-    """These bytes cannot be used; `kind` says why in a word, `str()` in one sentence fit to show to who sent them."""
+    """These bytes cannot be used: why, as a word in `kind` and as a sentence for their sender in `str()`."""
 
     kind: MediaFault
 

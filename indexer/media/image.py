@@ -1,7 +1,10 @@
-"""Images: bytes in any accepted format -> upright uint8 RGB at the bundle's size. The same bytes always give the same
-pixels. Sizes are read from the header and judged before any pixel is decoded; a picture cut short is refused whole."""
+"""Images: bytes in any accepted format -> upright uint8 RGB at the bundle's size; same bytes, same pixels.
+
+The header is judged before any pixel is decoded, and a picture that is cut short is refused whole.
+"""
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 
@@ -14,12 +17,17 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from indexer.media.errors import MediaError
+from indexer.media.native import restrain
 from indexer.media.sniff import GIF, JPEG, PNG, TIFF, WEBP, MediaType, expect
 from indexer.media.spec import MediaLimits, MediaSpec, Pixels
 
-# The plugins themselves, not Image.open: that warns of large pictures by a process-wide figure, and tries formats that
-# were not sniffed.
-_OPENERS: dict[MediaType, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+Size = tuple[int, int]
+# What to make of a stored picture of this size: the size of the result, and the box of the source it shows.
+Region = Callable[[Size], tuple[Size, tuple[float, float, float, float]]]
+
+# The plugins themselves, not Image.open: that measures by a limit of its own, set for the whole process, and
+# might try formats that were not sniffed.
+_PLUGINS: dict[MediaType, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     JPEG: JpegImageFile,
     PNG: PngImageFile,
     GIF: GifImageFile,
@@ -27,7 +35,7 @@ _OPENERS: dict[MediaType, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     TIFF: TiffImageFile,
 }
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
+_TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,87 +44,98 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Scaling by whole steps first keeps large photographs cheap; from this gap on it cannot be told from doing without.
-_REDUCING_GAP = 3.0
+_REDUCING_GAP = (
+    3.0  # shrink by whole steps while three times too large: cheap, and not to be seen in the result
+)
+_MAX_SCAN_PIXELS = 1_000_000_000  # 20 scans of the largest picture; progressive files have about 10
 
 
 def decode_image(data: bytes, spec: MediaSpec, limits: MediaLimits | None = None) -> Pixels:
-    """The first frame of a picture as it is displayed: EXIF orientation applied, transparency over white, CMYK, palette
-    and 16-bit samples brought to 8-bit RGB, then resized (and cropped) as `spec` says. Raises MediaError and nothing else.
+    """The first frame of a picture as it is displayed, resized (and cropped) as `spec` says.
+
+    EXIF orientation is applied; transparency is laid over white; CMYK, palettes and 16-bit samples become
+    8-bit RGB. Colour profiles are not applied. Raises MediaError and nothing else.
     """
-    limits = limits or MediaLimits()
-    size = spec.image_size
+    edge = spec.image_size
 
-    def region(width: int, height: int) -> tuple[tuple[int, int], tuple[float, float, float, float]]:
-        full = round(size / spec.crop_fraction)
+    def region(source: Size) -> tuple[Size, tuple[float, float, float, float]]:
+        width, height = source
+        share = edge / round(edge / spec.crop_fraction)
         if spec.resize == "shortest":
-            across = down = min(width, height) * size / full
+            across = down = min(width, height) * share
         else:
-            across, down = width * size / full, height * size / full
-        # Scaling the cut-out alone gives the pixels of scale-then-crop without ever holding the scaled whole, which for
-        # a picture of 1 x 50,000,000 would not fit in memory.
+            across, down = width * share, height * share
+        # Scaling the cut-out alone shows what scaling the whole and then cropping would, but a picture of
+        # 1 x 50,000,000 never has to be held at its scaled size.
         left, top = (width - across) / 2, (height - down) / 2
-        return (size, size), (left, top, left + across, top + down)
+        return (edge, edge), (left, top, left + across, top + down)
 
-    picture, width, height = render(data, limits, region)
+    picture, (width, height) = render(data, region, limits or MediaLimits())
     return Pixels(np.array(picture, dtype=np.uint8), width, height)
 
 
-Region = Callable[[int, int], tuple[tuple[int, int], tuple[float, float, float, float]]]
+def render(data: bytes, region: Region, limits: MediaLimits) -> tuple[Image.Image, Size]:
+    """The part of a picture that `region` asks for, upright and in RGB, and the whole's size as displayed.
 
-
-def render(data: bytes, limits: MediaLimits, region: Region) -> tuple[Image.Image, int, int]:
-    """The upright RGB picture that `region(width, height) -> (output size, source box)` asks for, and the displayed size
-    of its source. `region` sees the stored size, before the orientation is applied. Raises MediaError and nothing else.
+    Raises MediaError and nothing else.
     """
     if len(data) > limits.max_bytes:
-        raise MediaError("too_large", f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted.")
+        raise MediaError(
+            "too_large", f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted."
+        )
     media_type = expect(data, "image")
+    restrain()
     _hush_pillow()
     try:
-        picture, (width, height) = _open(data, media_type, limits)
-        wanted, _ = region(width, height)
-        # JPEG alone can decode straight to 1/2, 1/4 or 1/8; the others ignore this.
-        picture.draft(None, (round(wanted[0] * _REDUCING_GAP), round(wanted[1] * _REDUCING_GAP)))
-        picture.load()
-        orientation = _orientation(picture)
-        if media_type is TIFF:
-            width, height = picture.size  # this plugin turns the picture upright while loading
-        flat = _flat(picture, media_type)
-        wanted, box = region(width, height)
-        across, down = flat.width / width, flat.height / height  # below 1 after a draft
-        small = flat.resize(
-            wanted,
-            Image.Resampling.BICUBIC,
-            box=(box[0] * across, box[1] * down, min(box[2] * across, flat.width), min(box[3] * down, flat.height)),
-            reducing_gap=_REDUCING_GAP,
-        )
-        upright = _over_white(small)
-        if orientation in _UPRIGHT:
-            upright = upright.transpose(_UPRIGHT[orientation])
-            if orientation >= 5:
-                width, height = height, width
-        return upright, width, height
+        return _render(data, media_type, region, limits)
     except MediaError:
         raise
-    except Exception as error:  # noqa: BLE001  Pillow raises a dozen types on damaged files; the fault is in the bytes
-        raise MediaError("undecodable", f"The {media_type.name} image is damaged or cut off.") from error
+    except Exception as error:  # Pillow raises a dozen types over damaged files; the fault is in the bytes
+        raise MediaError(
+            "undecodable", f"The {media_type.name} image is damaged or cut off and cannot be decoded."
+        ) from error
 
 
-def _open(
-    data: bytes, media_type: MediaType, limits: MediaLimits
-) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
+def _render(
+    data: bytes, media_type: MediaType, region: Region, limits: MediaLimits
+) -> tuple[Image.Image, Size]:
     if media_type is WEBP:
-        _check_pixels(_webp_size(data), media_type, limits)  # its decoder takes memory for the canvas on opening
-    picture = _OPENERS[media_type](io.BytesIO(data))
-    _check_pixels(picture.size, media_type, limits)
-    return picture, picture.size
+        _check_size(
+            _webp_size(data), limits
+        )  # its decoder takes memory for the canvas as soon as it is opened
+    stored = _PLUGINS[media_type](io.BytesIO(data))
+    size = stored.size
+    _check_size(size, limits)
+    if media_type is JPEG:
+        _check_scans(data, size)
+        wanted, _ = region(size)
+        # JPEG can be decoded straight to 1/2, 1/4 or 1/8 of its size.
+        stored.draft(None, (round(wanted[0] * _REDUCING_GAP), round(wanted[1] * _REDUCING_GAP)))
+    stored.load()
+    orientation = _orientation(stored)
+    if media_type is TIFF:
+        size = stored.size  # this plugin turns the picture upright itself, while loading
+    picture = _scalable(stored)
+    wanted, box = region(size)
+    x, y = picture.width / size[0], picture.height / size[1]  # below 1 where a draft was decoded
+    picture = picture.resize(
+        wanted,
+        Image.Resampling.BICUBIC,
+        box=(box[0] * x, box[1] * y, min(box[2] * x, picture.width), min(box[3] * y, picture.height)),
+        reducing_gap=_REDUCING_GAP,
+    )
+    if picture.mode == "RGBA":
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    picture = picture.convert("RGB")
+    if orientation in _TURNS:
+        picture = picture.transpose(_TURNS[orientation])
+        size = size if orientation < 5 else size[::-1]
+    return picture, size
 
 
-def _check_pixels(size: tuple[int, int], media_type: MediaType, limits: MediaLimits) -> None:
+def _check_size(size: Size, limits: MediaLimits) -> None:
     width, height = size
-    if width < 1 or height < 1:
-        raise MediaError("undecodable", f"The {media_type.name} header states a size of {width} x {height} pixels.")
     if width * height > limits.max_pixels:
         raise MediaError(
             "too_large",
@@ -124,7 +143,7 @@ def _check_pixels(size: tuple[int, int], media_type: MediaType, limits: MediaLim
         )
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
+def _webp_size(data: bytes) -> Size:
     """Width and height from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
     chunk, body = data[12:16], data[20:30]
     if len(body) == 10 and chunk == b"VP8X":
@@ -134,21 +153,39 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     if len(body) >= 5 and chunk == b"VP8L":
         bits = int.from_bytes(body[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    raise MediaError("undecodable", "The WebP image is damaged or cut off.")
+    raise MediaError("undecodable", "The WebP image is damaged or cut off and cannot be decoded.")
+
+
+def _check_scans(data: bytes, size: Size) -> None:
+    """Refuse a JPEG that would keep the decoder busy for hours: every scan of a progressive file goes over
+    all pixels again, and may be a dozen bytes long."""
+    position = 2
+    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
+        position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
+    scans = 0
+    # From the first scan on, a marker is 0xFF and something else than stuffing, restart or fill.
+    for marker in re.finditer(rb"\xff([^\x00\x01\xd0-\xd7\xff])", data[position:]):
+        if marker[1] == b"\xd9":
+            break
+        scans += marker[1] == b"\xda"
+    if scans * size[0] * size[1] > _MAX_SCAN_PIXELS:
+        raise MediaError(
+            "too_large", f"The JPEG image goes over its pixels {scans} times; that is too often."
+        )
 
 
 def _orientation(picture: Image.Image) -> int:
     try:
-        value = picture.getexif().get(_ORIENTATION_TAG, 1)
+        value = picture.getexif().get(_ORIENTATION_TAG)
     except Exception:  # noqa: BLE001  broken EXIF does not make a picture unusable
         return 1
     return value if isinstance(value, int) else 1
 
 
-def _flat(picture: Image.Image, media_type: MediaType) -> Image.Image:
+def _scalable(picture: Image.Image) -> Image.Image:
     """The picture in a mode that can be scaled: L, RGB, CMYK or RGBA."""
-    if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
-        # Pillow's own conversion clips everything above 255 to white.
+    if picture.mode.startswith("I;16"):
+        # Pillow's own conversion makes everything above 255 white.
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.has_transparency_data:
         return picture.convert("RGBA")
@@ -156,25 +193,18 @@ def _flat(picture: Image.Image, media_type: MediaType) -> Image.Image:
         return picture
     if picture.mode == "1":
         return picture.convert("L")
-    if picture.mode in ("P", "YCbCr", "LAB", "HSV", "RGBX"):
+    if picture.mode in ("P", "YCbCr", "LAB", "RGBX"):
         return picture.convert("RGB")
     raise MediaError(
-        "unsupported",
-        f"The {media_type.name} image has samples of a kind that is not read; save it with 8 or 16 bits a channel.",
+        "unsupported", "The image has samples of a rare kind; save it with 8 or 16 bits a channel."
     )
 
 
-def _over_white(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
-
-
 def _hush_pillow() -> None:
-    """Pillow warns of odd metadata on the way to a good picture; senders of bytes do not get to write to our log.
+    """Pillow warns of odd metadata on the way to a good picture; who sends bytes has no business in our log.
 
-    A filter that stays, because catch_warnings may not be used by several threads; added again where it was taken away.
+    The filter stays: warnings.catch_warnings is not for several threads. It is put back where it was lost.
     """
-    if not any(entry[0] == "ignore" and "PIL" in str(getattr(entry[3], "pattern", "")) for entry in warnings.filters):
+    ours = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+    if ours not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")

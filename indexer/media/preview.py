@@ -1,17 +1,17 @@
-"""Small pictures that stand for an item in a page: a thumbnail of an image, the drawn waveform of a clip. Both WebP."""
+"""Small pictures that stand for items in a page: the thumbnail of an image, the drawn waveform of a clip."""
 
 import io
+import itertools
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from indexer.media.image import render
+from indexer.media.image import Size, render
 from indexer.media.spec import MediaLimits, Waveform
 
-# A mid-tone: about 4.4 to 1 against white and against near-black alike.
-_BAR_COLOUR = (93, 118, 203)
+_BAR_COLOUR = (108, 122, 214)  # a mid-tone that stands out from white and from near-black alike
 _BAR_WIDTH, _BAR_PITCH = 3, 5
-_OVERSAMPLING = 4  # drawn large and scaled down, which is how the round ends get smooth edges
+_OVERSAMPLING = 4  # drawn large and scaled down, which is what makes round ends smooth
 
 
 def encode_thumbnail(data: bytes, limits: MediaLimits | None = None, size: int = 256) -> bytes:
@@ -20,43 +20,42 @@ def encode_thumbnail(data: bytes, limits: MediaLimits | None = None, size: int =
     Raises MediaError like `decode_image`.
     """
 
-    def region(width: int, height: int) -> tuple[tuple[int, int], tuple[float, float, float, float]]:
+    def region(source: Size) -> tuple[Size, tuple[float, float, float, float]]:
+        width, height = source
         scale = min(1.0, size / max(width, height))
         return (max(1, round(width * scale)), max(1, round(height * scale))), (0.0, 0.0, width, height)
 
-    picture, _, _ = render(data, limits or MediaLimits(), region)
-    out = io.BytesIO()
-    picture.save(out, "WEBP", quality=80, method=4)
-    return out.getvalue()
+    picture, _ = render(data, region, limits or MediaLimits())
+    encoded = io.BytesIO()
+    picture.save(encoded, "WEBP", quality=80, method=4)
+    return encoded.getvalue()
 
 
 def draw_waveform(waveform: Waveform, width: int = 320, height: int = 64) -> bytes:
-    """WebP, `width` x `height`, transparent: rounded bars as high as each stretch is loud, the loudest filling the height.
+    """WebP, transparent but for rounded bars as high as each stretch is loud; the loudest fills the height.
 
-    Loudness is the root mean square, drawn to the power 0.6 so that quiet syllables show beside loud ones.
+    Loudness is the root mean square, to the power 0.6 so that quiet syllables show beside loud ones.
     """
     bars = max(1, (width + _BAR_PITCH - _BAR_WIDTH) // _BAR_PITCH)
-    edges = np.linspace(0, len(waveform.samples), bars + 1).astype(np.int64)
+    samples = waveform.samples.astype(np.float64)
+    edges = np.linspace(0, len(samples), bars + 1).astype(np.int64)
     loudness = np.array(
-        [
-            float(np.sqrt(np.mean(np.square(waveform.samples[start:end], dtype=np.float64)))) if end > start else 0.0
-            for start, end in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        [np.sqrt(np.mean(np.square(samples[a:b]))) if b > a else 0.0 for a, b in itertools.pairwise(edges)]
     )
-    relative = (loudness / max(float(loudness.max()), 1e-9)) ** 0.6
-    scale = _OVERSAMPLING
-    canvas = Image.new("L", (width * scale, height * scale), 0)
-    draw = ImageDraw.Draw(canvas)
-    left = (width - (bars * _BAR_PITCH - (_BAR_PITCH - _BAR_WIDTH))) * scale // 2
-    for bar, share in enumerate(relative):
-        half = max(_BAR_WIDTH * scale, round(float(share) * height * scale)) / 2
-        x = left + bar * _BAR_PITCH * scale
-        middle = height * scale / 2
-        draw.rounded_rectangle(
-            (x, middle - half, x + _BAR_WIDTH * scale - 1, middle + half - 1), radius=_BAR_WIDTH * scale / 2, fill=255
-        )
+    shares = (loudness / max(float(loudness.max()), 1e-9)) ** 0.6
+
+    big = _OVERSAMPLING
+    mask = Image.new("L", (width * big, height * big), 0)
+    draw = ImageDraw.Draw(mask)
+    bar_width, middle = _BAR_WIDTH * big, height * big / 2
+    margin = (width - (bars - 1) * _BAR_PITCH - _BAR_WIDTH) * big // 2
+    for bar, share in enumerate(shares.tolist()):
+        left = margin + bar * _BAR_PITCH * big
+        half = max(bar_width, round(share * height * big)) / 2  # silence is a dot
+        corners = (left, middle - half, left + bar_width - 1, middle + half - 1)
+        draw.rounded_rectangle(corners, radius=bar_width / 2, fill=255)
     picture = Image.new("RGBA", (width, height), (*_BAR_COLOUR, 0))
-    picture.putalpha(canvas.resize((width, height), Image.Resampling.BOX))
-    out = io.BytesIO()
-    picture.save(out, "WEBP", lossless=True, exact=True)
-    return out.getvalue()
+    picture.putalpha(mask.resize((width, height), Image.Resampling.BOX))
+    encoded = io.BytesIO()
+    picture.save(encoded, "WEBP", lossless=True, exact=True)
+    return encoded.getvalue()

@@ -1,12 +1,14 @@
-"""What some bytes are, by what they begin with. Names and declared types are never asked, and the answer fixes which
-decoder may touch the bytes: nothing downstream guesses again."""
+"""What some bytes are, by what they begin with. File names and declared types are never asked, and the answer
+fixes which decoder may touch the bytes: nothing downstream guesses again."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from indexer.media.errors import MediaError
 
-ACCEPTED = "speech as WAV, FLAC, Ogg, Opus, MP3, WebM, MP4 or AAC, or an image as JPEG, PNG, WebP, GIF or TIFF"
+ACCEPTED = (
+    "speech as WAV, FLAC, Ogg, Opus, MP3, WebM, MP4 or AAC, or an image as JPEG, PNG, WebP, GIF or TIFF"
+)
 
 Modality = Literal["speech", "image"]
 
@@ -28,7 +30,6 @@ MP3 = MediaType("speech", "audio/mpeg", ".mp3", "MP3")
 AAC = MediaType("speech", "audio/aac", ".aac", "AAC")
 WEBM = MediaType("speech", "audio/webm", ".webm", "WebM")
 MP4 = MediaType("speech", "audio/mp4", ".m4a", "MP4")
-AIFF = MediaType("speech", "audio/aiff", ".aiff", "AIFF")
 JPEG = MediaType("image", "image/jpeg", ".jpg", "JPEG")
 PNG = MediaType("image", "image/png", ".png", "PNG")
 GIF = MediaType("image", "image/gif", ".gif", "GIF")
@@ -42,24 +43,26 @@ _PREFIXES: tuple[tuple[bytes, MediaType], ...] = (
     (b"GIF89a", GIF),
     (b"II*\x00", TIFF),
     (b"MM\x00*", TIFF),
-    (b"II+\x00", TIFF),
+    (b"II+\x00", TIFF),  # BigTIFF
     (b"MM\x00+", TIFF),
     (b"fLaC", FLAC),
     (b"OggS", OGG),
     (b"\x1a\x45\xdf\xa3", WEBM),
 )
-# Only to say what was sent; none of these is read.
+# Not read; known by name so that the answer can say what was sent.
 _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BM", "a BMP image"),
-    (b"\x30\x26\xb2\x75", "a Windows Media file"),
-    (b"#!AMR", "an AMR recording"),
+    (b"FORM", "an AIFF recording"),
     (b"caff", "a CAF recording"),
+    (b"#!AMR", "an AMR recording"),
+    (b"\x30\x26\xb2\x75", "a Windows Media file"),
+    (b"\xff\xfe", "text"),  # the byte order marks of UTF-16, the first of which looks like an MP3 header
+    (b"\xfe\xff", "text"),
 )
-_STILL_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"heim")
-_LAYER_NAMES = {1: "III", 2: "II", 3: "I"}
+_STILL_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1")
 
 
 def sniff(data: bytes) -> MediaType:
@@ -69,13 +72,10 @@ def sniff(data: bytes) -> MediaType:
     for prefix, media_type in _PREFIXES:
         if data.startswith(prefix):
             return media_type
-    if data[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        if data[8:12] == b"WAVE":
-            return WAV
-        if data[8:12] == b"WEBP":
-            return WEBP
-    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
-        return AIFF
+    if data[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and data[8:12] == b"WAVE":
+        return WAV
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WEBP
     if data[4:8] == b"ftyp" and data[8:12] in _STILL_BRANDS:
         raise MediaError("unsupported", f"This is a HEIC or AVIF image, which is not read; send {ACCEPTED}.")
     if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
@@ -96,12 +96,12 @@ def expect(data: bytes, modality: Modality) -> MediaType:
     media_type = sniff(data)
     if media_type.modality != modality:
         wanted = "a recording" if modality == "speech" else "an image"
-        raise MediaError("unsupported", f"{media_type.name} was sent where {wanted} is asked for.")
+        raise MediaError("unsupported", f"{media_type.name} data was sent where {wanted} is asked for.")
     return media_type
 
 
 def audio_start(data: bytes) -> int:
-    """Where the audio begins: behind the ID3v2 tags that may stand before MP3, AAC and FLAC. 0 without a tag."""
+    """Where audio begins: behind the ID3v2 tags that may stand before MP3, AAC and FLAC. 0 without a tag."""
     start = 0
     while data[start : start + 3] == b"ID3" and len(data) >= start + 10:
         size = data[start + 6 : start + 10]
@@ -114,29 +114,30 @@ def audio_start(data: bytes) -> int:
 
 def _mpeg_audio(data: bytes, start: int) -> MediaType | None:
     """MP3 or ADTS AAC: headers that chain, because one alone is 11 bits that turn up in any file."""
-    while start < min(len(data), 1 << 16) and data[start] == 0:
+    tagged = start > 0
+    padding_end = min(len(data), start + 65536)
+    while start < padding_end and data[start] == 0:
         start += 1  # some encoders pad the tag with zeros that its size does not count
-    tagged = data[:3] == b"ID3"
-    if (found := _frame_at(data, start)) is not None:
-        media_type, length = found
-        following = start + length
-        if following >= len(data) and (tagged or len(data) - start >= 24):
-            return media_type  # a single frame, whole or cut off
-        after = _frame_at(data, following)
-        if after is not None and after[0] is media_type:
-            return media_type
+    if (found := _chain(data, start, 2)) is not None:
+        return found
     if tagged:
         return MP3
     # A stream that was tapped in the middle begins inside a frame: three headers must chain to be believed.
     for offset in range(1, min(len(data), 4096)):
-        if data[offset] == 0xFF and _chain(data, offset, 3) is MP3:
+        if data[offset] == 0xFF and _frame_at(data, offset) and _chain(data, offset, 3) is not None:
             return MP3
     return None
 
 
 def _chain(data: bytes, offset: int, count: int) -> MediaType | None:
+    """The format of `count` frames that follow one another from `offset`.
+
+    Two are asked for at the start of a file, which may be cut off inside the first: then that one is enough.
+    """
     kind: MediaType | None = None
-    for _ in range(count):
+    for number in range(count):
+        if number and count == 2 and offset >= len(data):
+            return kind
         found = _frame_at(data, offset)
         if found is None or (kind is not None and found[0] is not kind):
             return None
@@ -146,7 +147,7 @@ def _chain(data: bytes, offset: int, count: int) -> MediaType | None:
 
 
 def _frame_at(data: bytes, offset: int) -> tuple[MediaType, int] | None:
-    """The format and length in bytes of the MPEG audio frame whose header stands at `offset` (ISO 11172-3, 13818-7)."""
+    """Format and length in bytes of the MPEG audio frame at `offset` (ISO 11172-3, 13818-3 and 13818-7)."""
     header = data[offset : offset + 6]
     if len(header) < 6 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
@@ -170,16 +171,13 @@ def _frame_at(data: bytes, offset: int) -> tuple[MediaType, int] | None:
 
 
 def _describe(data: bytes) -> str:
-    head = data[:1024]
-    try:
-        text = head.decode("utf-8", errors="strict" if len(head) < 1024 else "ignore")
-    except UnicodeDecodeError:
-        return "a kind of file nobody here knows"
-    lowered = text.lstrip("\ufeff \t\r\n").lower()
+    head = data[:1024].decode("utf-8", errors="replace")
+    lowered = head.lstrip("\ufeff \t\r\n").lower()
     if "<svg" in lowered:
         return "an SVG drawing"
     if lowered.startswith(("<!doctype html", "<html")):
         return "an HTML page"
-    if "\x00" in text or len(text) < 0.9 * len(head) / 4:
-        return "a kind of file nobody here knows"
-    return "text"
+    strange = sum(
+        character == "\ufffd" or (character < " " and character not in "\t\n\r\f") for character in head
+    )
+    return "text" if strange <= 0.3 * len(head) else "data of an unknown kind"

@@ -1,5 +1,5 @@
-"""What media are turned into (MediaSpec, part of a bundle), what is accepted (MediaLimits), and what comes out
-(Waveform, Pixels). Decided once and frozen; everything else in this package reads them."""
+"""What media are turned into (MediaSpec, part of a bundle), what is accepted (MediaLimits), and what comes
+out (Waveform, Pixels). Everything else in this package reads them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,8 +13,9 @@ import numpy.typing as npt
 class MediaSpec:
     """The form in which a bundle's graphs take speech and images. It is hashed into the fingerprint.
 
-    `resize` "squash" scales straight to a square and ignores the aspect ratio; "shortest" scales the shortest side to
-    `round(image_size / crop_fraction)` and needs the centre crop. With `crop` "none" the whole picture is kept.
+    `resize` "squash" scales straight to a square and ignores the aspect ratio; "shortest" scales the shortest
+    side to `round(image_size / crop_fraction)` and needs the centre crop. `crop` "none" keeps everything.
+    Values out of range raise ValueError.
     """
 
     sample_rate_hz: int = 16000
@@ -40,7 +41,9 @@ class MediaSpec:
         if self.resize == "shortest" and self.crop == "none":
             raise ValueError("resize 'shortest' leaves a picture that is not square; it needs crop 'center'.")
         if self.crop == "none" and self.crop_fraction != 1:
-            raise ValueError(f"crop_fraction is {self.crop_fraction} but crop is 'none'; set crop to 'center'.")
+            raise ValueError(
+                f"crop_fraction is {self.crop_fraction} but crop is 'none'; set crop to 'center'."
+            )
 
     @property
     def max_samples(self) -> int:
@@ -74,13 +77,15 @@ class MediaSpec:
 
 @dataclass(frozen=True)
 class MediaLimits:
-    """What is accepted, checked before memory is taken for it. All belong to the operator, none to the model."""
+    """What is accepted, checked before memory is taken. The operator's choice, and no part of a bundle."""
 
     max_bytes: int = 25_000_000
     max_pixels: int = 50_000_000
     max_source_seconds: float = 120.0
     min_seconds: float = 0.1
-    silence_dbfs: float = -60.0  # half the span between the lowest and the highest sample, so an offset is no sound
+    silence_dbfs: float = (
+        -60.0
+    )  # of half the span from the lowest to the highest sample: an offset is no sound
     max_channels: int = 32
     min_rate_hz: int = 1_000
     max_rate_hz: int = 768_000
@@ -90,8 +95,9 @@ class MediaLimits:
 class Waveform:
     """Mono speech at the bundle's rate.
 
-    samples: float32 [S], S <= spec.max_samples, finite; full scale is ±1 and a hot float recording may exceed it (16 at
-    most). source_seconds: how long the clip was before `truncated` cut it to the first max_seconds.
+    samples: float32 [S], 1 <= S <= spec.max_samples, finite; full scale is ±1, which a floating-point
+    recording may exceed by 24 dB. source_seconds: how long the clip was before it was cut (`truncated`) to
+    max_seconds.
     """
 
     samples: npt.NDArray[np.float32]
@@ -102,7 +108,7 @@ class Waveform:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """An upright picture. array: uint8 [H, W, 3], RGB, H = W = spec.image_size; the source's size as displayed."""
+    """An upright picture: uint8 [H, W, 3], RGB, H = W = spec.image_size; and the source's displayed size."""
 
     array: npt.NDArray[np.uint8]
     source_width: int

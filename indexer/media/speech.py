@@ -1,8 +1,10 @@
-"""Speech: bytes in any accepted container -> mono float32 waveform at the bundle's rate. The same bytes always give the
-same samples. FFmpeg (through PyAV) is given a buffer and the one demuxer that was sniffed, and may open nothing else."""
+"""Speech: bytes of any accepted format -> mono float32 waveform at the bundle's rate.
+
+The same bytes give the same samples. FFmpeg (through PyAV) is handed a buffer and the one demuxer that was
+sniffed, and may open nothing.
+"""
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -13,89 +15,127 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.filter import Graph
 
 from indexer.media.errors import MediaError
-from indexer.media.sniff import AAC, AIFF, FLAC, MP3, MP4, OGG, WAV, WEBM, MediaType, audio_start, expect
+from indexer.media.native import restrain
+from indexer.media.resample import resample
+from indexer.media.sniff import AAC, FLAC, MP3, MP4, OGG, WAV, WEBM, MediaType, audio_start, expect
 from indexer.media.spec import MediaLimits, MediaSpec, Waveform
 
-_DEMUXERS = {WAV: "wav", FLAC: "flac", OGG: "ogg", MP3: "mp3", AAC: "aac", WEBM: "matroska", MP4: "mp4", AIFF: "aiff"}
-_CODECS = (
-    "pcm_u8 pcm_s8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f32be pcm_f64le pcm_f64be "
-    "pcm_alaw pcm_mulaw flac vorbis opus libopus mp3 mp3float aac alac adpcm_ima_wav adpcm_ms"
-).split()
-# The duration in these headers is stated, not guessed from a bit rate, so it may refuse a clip before it is decoded.
-_STATES_DURATION = (WAV, AIFF, FLAC, OGG, WEBM, MP4)
-_INTEGER_SCALE = {"u1": 2.0**-7, "i2": 2.0**-15, "i4": 2.0**-31}
-_MARGIN_SECONDS = 0.25  # kept behind max_seconds, so the last samples are resampled with their right neighbours
+_DEMUXERS = {WAV: "wav", FLAC: "flac", OGG: "ogg", MP3: "mp3", AAC: "aac", WEBM: "matroska", MP4: "mp4"}
+_CODECS = frozenset(
+    (
+        *("pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be"),
+        *(
+            "pcm_f32le",
+            "pcm_f32be",
+            "pcm_f64le",
+            "pcm_f64be",
+            "pcm_alaw",
+            "pcm_mulaw",
+            "adpcm_ima_wav",
+            "adpcm_ms",
+        ),
+        *("flac", "alac", "vorbis", "opus", "libopus", "mp3", "mp3float", "aac"),
+    )
+)
+# These headers state a duration; the others' is guessed from a bit rate, so it may not refuse a clip.
+_STATES_DURATION = (WAV, FLAC, OGG, WEBM, MP4)
+_FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
+_MARGIN_SECONDS = (
+    0.25  # read beyond max_seconds, so that the last samples kept are resampled with their neighbours
+)
 _LOUDEST = 16.0
 
 
 def decode_speech(data: bytes, spec: MediaSpec, limits: MediaLimits | None = None) -> Waveform:
-    """The first `spec.max_seconds` of a recording, mixed down to the mean of its channels, at `spec.sample_rate_hz`.
+    """The first `spec.max_seconds` of a recording: the mean of its channels, at `spec.sample_rate_hz`.
 
-    Raises MediaError and nothing else. Damaged packets are left out, as a player does; what remains is used when it is
-    at least `limits.min_seconds` long and most packets were sound, otherwise the clip is "undecodable".
+    Raises MediaError and nothing else. Damaged packets are left out, as a player does; what remains is used
+    when it lasts `limits.min_seconds` and most packets were sound, otherwise the clip is "undecodable".
     """
     limits = limits or MediaLimits()
     if len(data) > limits.max_bytes:
-        raise MediaError("too_large", f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted.")
+        raise MediaError(
+            "too_large", f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted."
+        )
     media_type = expect(data, "speech")
+    restrain()
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # what overflows is found by looking at the result
             source = _read(data, media_type, spec, limits)
             return _finish(source, media_type, spec, limits)
     except MediaError:
         raise
-    except Exception as error:  # noqa: BLE001  whatever FFmpeg makes of hostile bytes, the fault is in the bytes
-        raise MediaError("undecodable", f"The {media_type.name} data cannot be decoded.") from error
+    except Exception as error:  # whatever FFmpeg raises over hostile bytes, the fault is in the bytes
+        raise MediaError(
+            "undecodable", f"The {media_type.name} data is damaged and cannot be decoded."
+        ) from error
+
+
+@dataclass
+class _Run:
+    """Mono samples of one rate; a stream may change its rate, and then has several runs."""
+
+    rate_hz: int
+    chunks: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    length: int = 0
 
 
 @dataclass
 class _Source:
-    """What was read: runs of mono samples, each with its own rate (it may change inside one stream)."""
+    """What was read: the samples that are needed, and how much more there was."""
 
-    runs: list[tuple[int, list[npt.NDArray[np.float32]]]] = field(default_factory=list)
-    seconds: float = 0.0
+    runs: list[_Run] = field(default_factory=list)
+    uncoded_seconds: float = 0.0
     sound_packets: int = 0
     bad_packets: int = 0
 
     def add(self, rate_hz: int, mono: npt.NDArray[np.float32]) -> None:
-        if not self.runs or self.runs[-1][0] != rate_hz:
-            self.runs.append((rate_hz, []))
-        self.runs[-1][1].append(mono)
-        self.seconds += len(mono) / rate_hz
+        if not self.runs or self.runs[-1].rate_hz != rate_hz:
+            self.runs.append(_Run(rate_hz))
+        self.runs[-1].chunks.append(mono)
+        self.runs[-1].length += len(mono)
+
+    @property
+    def seconds(self) -> float:
+        return sum((run.length / run.rate_hz for run in self.runs), self.uncoded_seconds)
 
 
 def _read(data: bytes, media_type: MediaType, spec: MediaSpec, limits: MediaLimits) -> _Source:
-    start = audio_start(data) if media_type is FLAC else 0
-    options = {"codec_whitelist": ",".join(_CODECS), "max_streams": "32"}
+    # ID3 tags are cut off here: they say nothing that is needed, and FFmpeg believes the sizes in them.
+    start = audio_start(data) if media_type in (MP3, AAC, FLAC) else 0
+    options = {"codec_whitelist": ",".join(sorted(_CODECS)), "max_streams": "32"}
     if media_type is WAV:
-        options["probesize"] = "4096"  # by default 5 MB are searched for DTS hidden in PCM, longer than decoding takes
+        options["probesize"] = (
+            "4096"  # the default looks for DTS hidden in PCM, which takes longer than decoding
+        )
     container = av.open(
         io.BytesIO(data[start:] if start else data),
         mode="r",
         format=_DEMUXERS[media_type],
         container_options=options,
         metadata_errors="ignore",
-        buffer_size=1 << 16,
+        buffer_size=65536,
         io_open=_open_nothing,
     )
     with container:
-        stream = _sound(container, media_type, limits)
+        stream = _sound_stream(container, media_type, limits)
         declared = _declared_seconds(container, stream, media_type, len(data))
         if declared > limits.max_source_seconds:
-            _too_long(declared, limits)
+            _refuse_long(declared, limits)
         return _walk(container, stream, spec, limits)
 
 
-def _sound(container: InputContainer, media_type: MediaType, limits: MediaLimits) -> AudioStream:
+def _sound_stream(container: InputContainer, media_type: MediaType, limits: MediaLimits) -> AudioStream:
     if not container.streams.audio:
         raise MediaError("unsupported", f"The {media_type.name} file holds no sound.")
     stream = container.streams.audio[0]
-    codec: Any = stream.codec_context  # None where this FFmpeg has no decoder, whatever the annotation says
+    codec: Any = stream.codec_context  # None where FFmpeg has no decoder, whatever the annotation says
     if codec is None or codec.name not in _CODECS:
-        raise MediaError("unsupported", f"The sound in the {media_type.name} file is coded in a way that is not read.")
+        raise MediaError(
+            "unsupported", f"The sound in the {media_type.name} file has a coding that is not read."
+        )
     _check_shape(codec.channels, codec.sample_rate, limits)
     codec.thread_count = 1
     codec.thread_type = "NONE"
@@ -104,15 +144,19 @@ def _sound(container: InputContainer, media_type: MediaType, limits: MediaLimits
 
 def _check_shape(channels: int, rate_hz: int, limits: MediaLimits) -> None:
     if channels > limits.max_channels:
-        raise MediaError("unsupported", f"The recording has {channels} channels; at most {limits.max_channels} are read.")
+        raise MediaError(
+            "unsupported", f"The recording has {channels} channels; at most {limits.max_channels} are read."
+        )
     if rate_hz and not limits.min_rate_hz <= rate_hz <= limits.max_rate_hz:
         raise MediaError(
             "unsupported",
-            f"The recording has a rate of {rate_hz} Hz; {limits.min_rate_hz} to {limits.max_rate_hz} Hz are read.",
+            f"The recording has a rate of {rate_hz} Hz, not {limits.min_rate_hz} to {limits.max_rate_hz} Hz.",
         )
 
 
-def _declared_seconds(container: InputContainer, stream: AudioStream, media_type: MediaType, size_bytes: int) -> float:
+def _declared_seconds(
+    container: InputContainer, stream: AudioStream, media_type: MediaType, size_bytes: int
+) -> float:
     if media_type not in _STATES_DURATION:
         return 0.0
     if stream.duration is not None and stream.time_base is not None:
@@ -122,7 +166,7 @@ def _declared_seconds(container: InputContainer, stream: AudioStream, media_type
     else:
         return 0.0
     bit_rate = stream.codec_context.bit_rate
-    if media_type in (WAV, AIFF) and bit_rate:
+    if media_type is WAV and bit_rate:
         # A recorder that streams writes the largest size there is; the bytes at hand are the better witness.
         seconds = min(seconds, size_bytes * 8 / bit_rate)
     return seconds
@@ -138,20 +182,22 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
             if source.seconds < enough_seconds:
                 try:
                     frames = packet.decode()
-                except av.error.FFmpegError as error:
-                    source.bad_packets += not isinstance(error, av.error.EOFError)
+                except av.error.EOFError:
+                    continue
+                except av.error.FFmpegError:
+                    source.bad_packets += 1
                     continue
                 source.sound_packets += bool(frames)
                 for frame in frames:
                     _check_shape(frame.layout.nb_channels, frame.sample_rate, limits)
                     source.add(frame.sample_rate, _mono(frame))
             elif packet.duration:
-                source.seconds += float(packet.duration * packet.time_base)
+                source.uncoded_seconds += float(packet.duration * packet.time_base)
             elif packet.pts is not None and last_pts is not None and packet.pts > last_pts:
-                source.seconds += float((packet.pts - last_pts) * packet.time_base)
+                source.uncoded_seconds += float((packet.pts - last_pts) * packet.time_base)
             last_pts = packet.pts if packet.pts is not None else last_pts
             if source.seconds > limits.max_source_seconds:
-                _too_long(source.seconds, limits)
+                _refuse_long(source.seconds, limits)
     except av.error.FFmpegError:
         source.bad_packets += 1  # the container breaks off; what was decoded before stands
     return source
@@ -162,85 +208,56 @@ def _mono(frame: AudioFrame) -> npt.NDArray[np.float32]:
     array = frame.to_ndarray()
     channels = frame.layout.nb_channels
     by_channel: npt.NDArray[Any] = array if frame.format.is_planar else array.reshape(-1, channels).T
+    # Added up one channel after the other, so that rounding falls out the same on every machine.
+    mono: npt.NDArray[np.float32] = by_channel[0].astype(np.float32)
+    for channel in by_channel[1:]:
+        mono += channel.astype(np.float32, copy=False)
     kind = array.dtype.str[1:]
+    divisor = _FULL_SCALE.get(kind, 1.0) * channels
+    if divisor != 1.0:
+        mono /= np.float32(divisor)
     if kind == "u1":
-        by_channel = by_channel.astype(np.float32) - 128.0
-    mono = by_channel[0].astype(np.float32) if channels == 1 else by_channel.mean(axis=0, dtype=np.float64).astype(np.float32)
-    if kind in _INTEGER_SCALE:
-        mono *= np.float32(_INTEGER_SCALE[kind])
+        mono -= np.float32(1.0)  # 8-bit samples count from 0, with silence at 128
     return mono
 
 
 def _finish(source: _Source, media_type: MediaType, spec: MediaSpec, limits: MediaLimits) -> Waveform:
-    samples = np.concatenate(
-        [_resample(np.concatenate(chunks), rate_hz, spec.sample_rate_hz) for rate_hz, chunks in source.runs]
-        or [np.zeros(0, np.float32)]
-    )
-    truncated = len(samples) > spec.max_samples
-    samples = np.ascontiguousarray(samples[: spec.max_samples])
-    if source.seconds < limits.min_seconds and source.bad_packets:
-        raise MediaError("undecodable", f"The {media_type.name} data is damaged or cut off; too little of it can be decoded.")
-    if source.bad_packets > source.sound_packets:
-        raise MediaError("undecodable", f"Most of the {media_type.name} data is damaged and cannot be decoded.")
-    if not len(samples):
+    if source.bad_packets and (
+        source.seconds < limits.min_seconds or source.bad_packets > source.sound_packets
+    ):
+        raise MediaError(
+            "undecodable",
+            f"The {media_type.name} data is damaged or cut off; too little of it can be decoded.",
+        )
+    if not source.runs or not source.seconds:
         raise MediaError("empty", f"The {media_type.name} file holds a header but no sound.")
     if source.seconds < limits.min_seconds:
         raise MediaError(
             "too_short",
-            f"The recording lasts {source.seconds:.3f} s; at least {limits.min_seconds:g} s are needed.",
+            f"The recording lasts {source.seconds:.3g} s; at least {limits.min_seconds:g} s are needed.",
         )
-    if not np.isfinite(samples).all():
+    resampled = [
+        resample(np.concatenate(run.chunks), run.rate_hz, spec.sample_rate_hz) for run in source.runs
+    ]
+    samples = resampled[0] if len(resampled) == 1 else np.concatenate(resampled)
+    truncated = len(samples) > spec.max_samples
+    samples = samples[: spec.max_samples].copy() if truncated else samples
+    lowest, highest = float(samples.min()), float(samples.max())  # NaN and infinity come through
+    peak = max(-lowest, highest)
+    if not np.isfinite(lowest) or not np.isfinite(highest):
         raise MediaError("undecodable", "The recording holds samples that are not numbers (NaN or infinite).")
-    lowest, highest = float(samples.min()), float(samples.max())
-    if max(-lowest, highest) > _LOUDEST:
+    if peak > _LOUDEST:
         raise MediaError(
-            "undecodable",
-            f"The samples reach {max(-lowest, highest):.3g} times full scale; floating-point samples must lie within ±1.",
+            "undecodable", f"The samples reach {peak:.3g}; floating-point samples are read within -1 and 1."
         )
     if (highest - lowest) / 2 < 10 ** (limits.silence_dbfs / 20):
-        raise MediaError("silent", f"The recording is silent: it stays below {limits.silence_dbfs:g} dB of full scale.")
-    return Waveform(samples, spec.sample_rate_hz, source.seconds, truncated)
+        raise MediaError(
+            "silent", f"The recording is silent: it stays below {limits.silence_dbfs:g} dB of full scale."
+        )
+    return Waveform(samples, spec.sample_rate_hz, round(source.seconds, 6), truncated)
 
 
-def _resample(mono: npt.NDArray[np.float32], from_hz: int, to_hz: int) -> npt.NDArray[np.float32]:
-    """float32 [n] -> float32 [round(n * to_hz / from_hz)], band-limited, flushed to the end.
-
-    FFmpeg's aresample in a graph of our own: AudioResampler's starts a thread a core for every clip, and that takes
-    longer than resampling does.
-    """
-    if from_hz == to_hz or not len(mono):
-        return mono
-    graph = Graph()
-    graph.threads = 1
-    entry = graph.add(
-        "abuffer", sample_rate=str(from_hz), sample_fmt="fltp", channel_layout="mono", time_base=f"1/{from_hz}"
-    )
-    resampler = graph.add("aresample", str(to_hz))
-    leave = graph.add("abuffersink")
-    entry.link_to(resampler)
-    resampler.link_to(leave)
-    graph.configure()
-    frame = AudioFrame.from_ndarray(mono[None], format="fltp", layout="mono")
-    frame.sample_rate = from_hz
-    frame.pts = 0
-    graph.push(frame)
-    graph.push(None)
-    length = round(len(mono) * to_hz / from_hz)
-    out = np.concatenate([part.to_ndarray()[0] for part in _pull(graph)]).astype(np.float32, copy=False)
-    return out[:length]
-
-
-def _pull(graph: Graph) -> Iterator[AudioFrame]:
-    while True:
-        try:
-            frame = graph.pull()
-        except (av.error.EOFError, av.error.BlockingIOError):
-            return
-        assert isinstance(frame, AudioFrame)
-        yield frame
-
-
-def _too_long(seconds: float, limits: MediaLimits) -> NoReturn:
+def _refuse_long(seconds: float, limits: MediaLimits) -> NoReturn:
     raise MediaError(
         "too_long",
         f"The recording lasts {seconds:.0f} s or more; at most {limits.max_source_seconds:g} s are accepted.",
