@@ -8,7 +8,9 @@ DEMO   := .demo
 CORPUS := $(DEMO)/corpus
 INDEX  := $(DEMO)/index
 BUNDLE := demo/bundle
+# Scenes of a seed and voices of a set that the shipped bundle was not trained on.
 SCENES := 512
+SEED   := 1909
 
 SERVE := .venv/bin/python
 TEST  := .venv-test/bin/python
@@ -62,12 +64,12 @@ train-env: .venv-train/.ready
 $(DEMO)/.rendered: | .venv/.ready
 	@echo "[2/5] Pictures: rendering $(SCENES) scenes into $(CORPUS)"
 	@mkdir -p $(DEMO)
-	@$(SERVE) -m training scenes --out $(CORPUS) --count $(SCENES)
+	@$(SERVE) -m training scenes --out $(CORPUS) --count $(SCENES) --test $(SCENES) --seed $(SEED)
 	@touch $@
 
 $(DEMO)/.spoken: $(DEMO)/.rendered
 	@echo "[3/5] Voices: speaking five captions a picture"
-	@$(SERVE) -m training speak $(CORPUS)/texts.jsonl --out $(CORPUS)
+	@$(SERVE) -m training speak $(CORPUS)/texts.jsonl --out $(CORPUS) --voices reserved-espeak
 	@touch $@
 
 $(DEMO)/.indexed: $(DEMO)/.spoken $(BUNDLE)/manifest.json
