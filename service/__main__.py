@@ -1,0 +1,127 @@
+"""`python -m service`: options and SAYSEE_ variables to one Settings, then the server.
+
+Nothing heavy is imported before the options are read and OpenMP was told how many threads it may use.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from indexer.cores import available_cores
+from service.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_ONLY_IN_ENVIRONMENT = {"operator_key"}  # a command line can be read by every user of the machine
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def serve(**given: Any) -> None:
+    """Serve an index: nearest images and spoken captions over HTTP, and the web page at /.
+
+    Promote and rollback over HTTP need an operator key, which is read from SAYSEE_OPERATOR_KEY alone.
+    """
+    settings = _settings({name: value for name, value in given.items() if value is not None})
+    _limit_threads(settings)
+    from service import server
+    from service.watch import UNFIT
+
+    server.start_logging(settings)
+    try:
+        if settings.workers == 1:
+            server.serve(settings)
+            return
+        for name, value in given.items():  # the workers read the environment
+            if value is not None:
+                os.environ[PREFIX + name.upper()] = str(value)
+        if not server.serve_with_workers(settings, "service.__main__:worker"):
+            raise typer.Exit(1)
+    except (server.CannotListen, *UNFIT) as error:
+        if settings.debug:
+            raise
+        _fail(str(error), 1)
+
+
+def worker() -> FastAPI:
+    """The app of one worker process. Ends the process, and through it the parent, where nothing can be
+    served.
+    """
+    settings = Settings()  # type: ignore[call-arg]  # from the environment
+    _limit_threads(settings)
+    from uvicorn.config import STARTUP_FAILURE
+
+    from service import server
+    from service.app import create_app, create_service
+    from service.watch import UNFIT
+
+    server.start_logging(settings)
+    service = create_service(settings)
+    try:
+        service.keeper.start()
+    except UNFIT as error:
+        _fail(str(error), STARTUP_FAILURE)
+    return create_app(settings, service)
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        said = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {first['msg']}"
+        _fail(f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}) {said}.", 2)
+
+
+def _limit_threads(settings: Settings) -> None:
+    """OpenMP sizes itself from the host, and reads these only once, when it is loaded."""
+    threads = settings.threads or max(1, available_cores() // settings.workers)
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, str(threads))
+
+
+def _fail(sentence: str, status: int) -> NoReturn:
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    raise SystemExit(status)
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """The option of one setting. The default stays with the setting, so an option not given is None."""
+    said = typer.Option(
+        f"--{name.replace('_', '-')}",
+        envvar=PREFIX + name.upper(),
+        help=field.description,
+        show_default=False if field.is_required() else str(field.default),
+    )
+    kind: Any = field.annotation if field.is_required() else field.annotation | None  # type: ignore[operator]
+    annotation = Annotated[kind, said]
+    default = inspect.Parameter.empty if field.is_required() else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _give_options() -> None:
+    """Every setting is an option and a variable, by construction: typer reads them off the signature."""
+    options = [
+        _option(name, field)
+        for name, field in Settings.model_fields.items()
+        if name not in _ONLY_IN_ENVIRONMENT
+    ]
+    serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    serve.__annotations__ = {option.name: option.annotation for option in options}
+    app.command()(serve)
+
+
+_give_options()
+
+if __name__ == "__main__":
+    app(prog_name="python -m service")

@@ -1,0 +1,101 @@
+"""The composition root: settings in, a FastAPI app out. Nothing else constructs, and importing this does
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from indexer.cores import available_cores
+from indexer.media import MediaLimits
+from service import errors
+from service.body_limit import BodyLimit
+from service.item_path import KeepEncodedSlashes
+from service.metrics import CountRequests, Metrics
+from service.routes import health, index, items, pages, queries
+from service.schemas import ProblemAnswer
+from service.search import Searcher
+from service.security import SecurityHeaders
+from service.settings import Settings
+from service.watch import Keeper
+from service.wiring import Service
+
+_ABOUT = """Say it, see it; show it, hear it: speech and images in one joint space, without transcription.
+
+Media comes as the multipart field `file` or as the raw body; options are query parameters. What was sent is
+found out from its bytes alone. Every answer names the generation it came from. Every fault is an RFC 9457
+problem+json whose `type` can be opened."""
+
+
+def create_service(settings: Settings) -> Service:
+    """The parts, not yet serving: `keeper.start` opens the index."""
+    threads = settings.threads or max(1, available_cores() // settings.workers)
+    limits = MediaLimits(
+        max_bytes=settings.max_body_bytes,
+        max_pixels=settings.max_pixels,
+        max_source_seconds=settings.max_source_seconds,
+        min_seconds=settings.min_seconds,
+    )
+    metrics = Metrics()
+    keeper = Keeper(settings, limits, threads, metrics)
+    return Service(settings, limits, keeper, Searcher(keeper.holder, limits, threads, metrics), metrics)
+
+
+def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+    """The app. Its lifespan opens the index, unless `service` comes with one that is open, and closes it at
+    the end.
+    """
+    service = service or create_service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        keeper = service.keeper
+        if keeper.holder.current is None:
+            await anyio.to_thread.run_sync(keeper.start)
+        watching = asyncio.create_task(keeper.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await anyio.to_thread.run_sync(keeper.close)
+
+    app = FastAPI(
+        title="SaySee",
+        version=_version(),
+        description=_ABOUT,
+        lifespan=lifespan,
+        openapi_url=pages.OPENAPI_URL,
+        docs_url=None,  # both of FastAPI's own pages load their code from a third-party host
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": {"model": ProblemAnswer, "description": "A problem", "content": _PROBLEM}},
+    )
+    app.state.service = service
+    errors.install(app)
+    for router in (queries.router, items.router, index.router, health.router):
+        app.include_router(router)
+    pages.install(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(KeepEncodedSlashes)
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, refuse=errors.answer_refused)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(CountRequests, metrics=service.metrics)
+    return app
+
+
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
+
+
+def _version() -> str:
+    try:
+        return version("saysee")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"

@@ -1,0 +1,180 @@
+"""What every fault means over HTTP, in ONE table: error -> problem -> status. Answers are RFC 9457
+problem+json.
+
+An error is looked up by its class, then by its parents, so a subclass may say less than its parent only on
+purpose. Whatever stands in no table is a fault of ours: 500, logged with its traceback, told without it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from indexer.ann import AnnError
+from indexer.bundle import BundleError
+from indexer.encoder import EncoderError
+from indexer.media import MediaError
+from indexer.store import (
+    BadCursor,
+    BuildConflict,
+    GenerationClosed,
+    GenerationDamaged,
+    IndexNotFound,
+    MediaGone,
+    NothingToRollBack,
+    NoThumbnail,
+    StoreError,
+    UnknownCollection,
+    UnknownGeneration,
+    UnknownItem,
+)
+from service.body_limit import BodyTooLarge
+from service.byte_range import RangeNotSatisfiable
+from service.canary import CanaryFailed
+from service.operator_key import KeyMissing, KeyRefused, OperatorCallsOff
+from service.parameters import BadParameter
+from service.problems import PROBLEMS, Problem, UnknownProblem
+from service.search import FileRefused
+from service.snapshot import NotReady
+from service.upload import UploadMalformed
+from service.watch import GenerationRefused
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2
+
+
+TABLE: dict[type[Exception], str] = {
+    BadParameter: "bad-parameter",
+    RequestValidationError: "bad-parameter",
+    BadCursor: "bad-parameter",
+    UploadMalformed: "bad-upload",
+    ClientDisconnect: "client-gone",
+    KeyMissing: "key-missing",
+    KeyRefused: "key-refused",
+    OperatorCallsOff: "operator-calls-off",
+    UnknownItem: "unknown-item",
+    UnknownCollection: "unknown-collection",
+    UnknownProblem: "unknown-problem",
+    UnknownGeneration: "unknown-generation",
+    NoThumbnail: "no-thumbnail",
+    GenerationRefused: "generation-refused",
+    NothingToRollBack: "nothing-to-roll-back",
+    BuildConflict: "build-conflict",
+    MediaGone: "media-gone",
+    BodyTooLarge: "body-too-large",
+    RangeNotSatisfiable: "range-not-satisfiable",
+    NotReady: "not-ready",
+    CanaryFailed: "not-ready",
+    IndexNotFound: "not-ready",
+    GenerationClosed: "index-failed",
+    GenerationDamaged: "index-failed",
+    StoreError: "index-failed",
+    AnnError: "index-failed",
+    BundleError: "index-failed",
+    EncoderError: "encoder-failed",
+}
+
+MEDIA_TABLE: dict[str, str] = {
+    "unsupported": "unsupported-media",
+    "undecodable": "undecodable-media",
+    "empty": "empty-media",
+    "silent": "silent-media",
+    "too_short": "too-short-media",
+    "too_large": "media-too-large",
+    "too_long": "media-too-long",
+}
+
+STATUS_TABLE: dict[int, str] = {404: "no-such-address", 405: "wrong-method"}
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is, `internal-error` for what no table knows."""
+    if isinstance(error, FileRefused) and isinstance(error.__cause__, Exception):
+        return problem_of(error.__cause__)
+    if isinstance(error, MediaError):
+        return PROBLEMS[MEDIA_TABLE[error.kind]]
+    if isinstance(error, HTTPException):
+        return PROBLEMS[
+            STATUS_TABLE.get(
+                error.status_code, "bad-request" if error.status_code < 500 else "internal-error"
+            )
+        ]
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return PROBLEMS[TABLE[kind]]
+    return PROBLEMS["internal-error"]
+
+
+def problem_response(request: Request, error: Exception) -> Response:
+    """The answer to a request that ended in `error`."""
+    problem = problem_of(error)
+    headers = dict(getattr(error, "headers", None) or {})
+    if problem.status == 503:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+        log.error("%s %s: %s", request.method, request.url.path, error)
+    body = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": _detail(error, problem),
+        "instance": quote(request.url.path, safe="/%"),
+    }
+    return Response(
+        json.dumps(body, ensure_ascii=False),
+        problem.status,
+        headers={**headers, "Cache-Control": "no-store"},
+        media_type="application/problem+json",
+    )
+
+
+async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI app that answers a request that a middleware refused, for the reason in `scope["saysee.refused"]`.
+    """
+    response = problem_response(Request(scope), scope["saysee.refused"])
+    await response(scope, receive, send)
+
+
+def install(app: FastAPI) -> None:
+    """Make every fault of the app a problem+json answer."""
+    for kind in (*TABLE, MediaError, FileRefused, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return problem_response(request, error)
+
+
+def _detail(error: Exception, problem: Problem) -> str:
+    if isinstance(error, RequestValidationError):
+        return _validation_sentence(error)
+    if isinstance(error, FileRefused):
+        return f"File {error.position + 1}: {error.__cause__}"
+    if isinstance(error, HTTPException) and problem.name != "bad-request":
+        return problem.about
+    if isinstance(error, HTTPException):
+        return str(error.detail)
+    if problem.status == 500:
+        return problem.about  # the message of an unknown fault may say what is nobody's business
+    return str(error) or problem.about
+
+
+def _validation_sentence(error: RequestValidationError) -> str:
+    """The first fault of the parameters, in one sentence."""
+    first: Mapping[str, object] = error.errors()[0]
+    where = first.get("loc", ())
+    name = str(where[-1]) if isinstance(where, tuple) and where else "request"
+    if first.get("type") == "missing":
+        return f"The parameter {name!r} is missing."
+    given = repr(first.get("input"))
+    shown = given if len(given) <= 60 else given[:57] + "..."
+    return f"The parameter {name!r} is {shown}: {str(first.get('msg', 'it is not valid')).removesuffix('.')}."

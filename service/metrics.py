@@ -1,0 +1,132 @@
+"""Everything Prometheus may ask of one server process, in a registry of its own so that two apps never share
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The figures and their names; those who count hold this, those who ask call `exposition`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.stage_seconds = Histogram(
+            "saysee_stage_seconds",
+            "Seconds a query spent in a stage; queue is waiting for a core.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "saysee_requests", "Requests answered.", ["route", "method", "status"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "saysee_request_seconds",
+            "Seconds from a request's first byte to its answer's last.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "saysee_requests_in_flight", "Requests being answered now.", registry=self.registry
+        )
+        self.generation_info = Gauge(
+            "saysee_generation_info",
+            "1 for the generation being served.",
+            ["generation", "model", "provider"],
+            registry=self.registry,
+        )
+        self.generation_items = Gauge(
+            "saysee_generation_items",
+            "Items in the served generation.",
+            ["collection"],
+            registry=self.registry,
+        )
+        self.swaps = Counter(
+            "saysee_swaps",
+            "Generations taken up (swapped) or turned down (refused).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.canary_failures = Counter(
+            "saysee_canary_failures",
+            "Canaries that did not come through the whole path.",
+            registry=self.registry,
+        )
+        self.ready = Gauge("saysee_ready", "1 while /readyz says ready.", registry=self.registry)
+        self.degraded = Gauge(
+            "saysee_degraded", "1 for each reason that /readyz names.", ["reason"], registry=self.registry
+        )
+
+    def serving(self, generation: str, model: str, provider: str, counts: Mapping[str, int]) -> None:
+        """Say which generation is served from now on; the labels of the one before go away."""
+        self.generation_info.clear()
+        self.generation_info.labels(generation, model, provider).set(1)
+        self.generation_items.clear()
+        for collection, count in counts.items():
+            self.generation_items.labels(collection).set(count)
+
+    def health(self, ready: bool, reasons: Mapping[str, str]) -> None:
+        self.ready.set(1 if ready else 0)
+        self.degraded.clear()
+        for reason in reasons:
+            self.degraded.labels(reason).set(1)
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class CountRequests:
+    """ASGI middleware: every request by route, method and status. The route's pattern is the label, never the
+    path.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500  # what the client sees when the app raises before it answers
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        started = perf_counter()
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, note_status)
+        finally:
+            self._metrics.in_flight.dec()
+            route = _pattern(scope)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(route, method, str(status)).inc()
+            self._metrics.request_seconds.labels(route).observe(perf_counter() - started)
+
+
+def _pattern(scope: Scope) -> str:
+    """The pattern of the route taken; one word for all that matched none, or a scanner would fill the
+    registry.
+    """
+    return getattr(scope.get("route"), "path", None) or "unmatched"

@@ -1,0 +1,117 @@
+"""The index as a whole: what is served, the limits in force, and the operator's two calls."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Security
+from fastapi.security import HTTPBearer
+from fastapi.security.http import HTTPAuthorizationCredentials
+
+from service.operator_key import require_operator
+from service.schemas import CollectionInfo, IndexAnswer, LimitsAnswer, SwapAnswer
+from service.snapshot import Snapshot
+from service.watch import Swap
+from service.wiring import Wired
+
+router = APIRouter(prefix="/v1", tags=["index"])
+
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="operatorKey", description="SAYSEE_OPERATOR_KEY of the server."
+)
+
+
+def _operator(
+    service: Wired,
+    _shown_on_the_page: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> None:
+    require_operator(service.settings.operator_key, authorization)
+
+
+@router.get("/index", summary="What is being served")
+def index(service: Wired) -> IndexAnswer:
+    """The generation, the model that made it, and how each collection was built."""
+    with service.keeper.holder.borrow() as snapshot:
+        return _phrase(snapshot)
+
+
+@router.get("/limits", summary="Every limit in force")
+def limits(service: Wired) -> LimitsAnswer:
+    """What is taken here, so that a client can refuse early what the server would."""
+    settings, media = service.settings, service.limits
+    with service.keeper.holder.borrow() as snapshot:
+        max_seconds = snapshot.generation.bundle.manifest.media.max_seconds
+    return LimitsAnswer(
+        max_body_bytes=settings.max_body_bytes,
+        max_pixels=media.max_pixels,
+        max_source_seconds=media.max_source_seconds,
+        min_seconds=media.min_seconds,
+        silence_dbfs=media.silence_dbfs,
+        max_channels=media.max_channels,
+        min_rate_hz=media.min_rate_hz,
+        max_rate_hz=media.max_rate_hz,
+        max_seconds=max_seconds,
+        default_k=settings.default_k,
+        max_k=settings.max_k,
+        max_page=settings.max_page,
+        max_files=settings.max_files,
+    )
+
+
+@router.post("/index/promote", summary="Serve another generation", dependencies=[Depends(_operator)])
+async def promote(
+    service: Wired,
+    generation: Annotated[
+        str,
+        Query(
+            description="Its id, as `python -m indexer list` gives it.", examples=["20261121T081502-5f0c2a"]
+        ),
+    ],
+) -> SwapAnswer:
+    """It is loaded, verified and tried aside first; requests under way end on the generation they began with.
+    """
+    return _phrase_swap(await service.keeper.promote(generation))
+
+
+@router.post(
+    "/index/rollback", summary="Serve again what was served before", dependencies=[Depends(_operator)]
+)
+async def rollback(service: Wired) -> SwapAnswer:
+    """Back to the generation that was promoted before the current one, model and index together."""
+    return _phrase_swap(await service.keeper.rollback())
+
+
+def _phrase_swap(swap: Swap) -> SwapAnswer:
+    return SwapAnswer(generation=swap.generation, previous=swap.previous, model=swap.model)
+
+
+def _phrase(snapshot: Snapshot) -> IndexAnswer:
+    manifest, bundle = snapshot.generation.manifest, snapshot.generation.bundle.manifest
+    return IndexAnswer(
+        generation=snapshot.id,
+        created=manifest.created,
+        parent=manifest.parent,
+        model=snapshot.model,
+        fingerprint=snapshot.fingerprint,
+        name=bundle.name,
+        system=bundle.system,
+        similarity=bundle.similarity,
+        dim=bundle.dim,
+        sample_rate_hz=bundle.media.sample_rate_hz,
+        max_seconds=bundle.media.max_seconds,
+        provider=snapshot.encoder.provider,
+        collections={
+            name: CollectionInfo(
+                count=part.count,
+                skipped={reason: skipped.count for reason, skipped in part.skipped.items()},
+                dim=part.dim,
+                kind=part.kind,
+                parameters=part.parameters,
+                recall_at_10=part.recall_at_10,
+                recall_sample=part.recall_sample,
+                bytes=part.bytes,
+            )
+            for name, part in manifest.collections.items()
+        },
+    )

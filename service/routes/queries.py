@@ -1,0 +1,163 @@
+"""POST a clip or a picture: nearest images, nearest captions, or its vector. All four directions of the joint
+space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from indexer.store import CollectionName as Collection
+from service.item_path import item_url
+from service.parameters import K, chosen_k
+from service.schemas import (
+    MODALITY,
+    ClipQuery,
+    EmbeddingDatum,
+    EmbeddingsAnswer,
+    EmbeddingUsage,
+    Hit,
+    ItemQuery,
+    ItemRef,
+    PictureQuery,
+    SearchAnswer,
+    Timings,
+)
+from service.search import Clip, Indexed, Neighbours, Picture, Query
+from service.upload import FIELD, read_upload, read_uploads
+from service.wiring import Wired
+
+router = APIRouter(prefix="/v1")
+
+_BINARY = {"type": "string", "format": "binary"}
+_RAW = {kind: {"schema": _BINARY} for kind in ("audio/*", "image/*", "application/octet-stream")}
+
+
+def _body(field: Mapping[str, Any]) -> dict[str, Any]:
+    """The request body for the OpenAPI page; the routes read it themselves, after every parameter was
+    checked.
+    """
+    form = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
+    content = {"multipart/form-data": {"schema": form}, **_RAW}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_ONE_FILE = _body(
+    {**_BINARY, "description": "A clip or a picture; which of the two is found out from its bytes."}
+)
+_FILES = _body(
+    {
+        "type": "array",
+        "items": _BINARY,
+        "minItems": 1,
+        "description": "Clips and pictures, mixed as you like.",
+    }
+)
+
+
+@router.post(
+    "/search/images",
+    summary="Nearest images to a clip or a picture",
+    response_description="The nearest images, best first",
+    openapi_extra=_ONE_FILE,
+    tags=["search"],
+)
+async def search_images(request: Request, response: Response, service: Wired, k: K = None) -> SearchAnswer:
+    """Send the media as the multipart field `file`, or as the raw body: `curl --data-binary @clip.wav
+    ADDRESS`.
+    """
+    return await _search(request, response, service, "images", k)
+
+
+@router.post(
+    "/search/captions",
+    summary="Nearest spoken captions to a picture or a clip",
+    response_description="The nearest spoken captions, best first",
+    openapi_extra=_ONE_FILE,
+    tags=["search"],
+)
+async def search_captions(request: Request, response: Response, service: Wired, k: K = None) -> SearchAnswer:
+    """Send the media as the multipart field `file`, or as the raw body: `curl --data-binary @picture.jpg
+    ADDRESS`.
+    """
+    return await _search(request, response, service, "captions", k)
+
+
+@router.post(
+    "/embeddings",
+    summary="Vectors of clips and pictures in the joint space",
+    response_description="One vector a file, in the order of the files",
+    openapi_extra=_FILES,
+    tags=["search"],
+)
+async def embeddings(request: Request, response: Response, service: Wired) -> EmbeddingsAnswer:
+    """One file as the raw body, or one to max_files multipart fields `file`. One bad file refuses the whole
+    call.
+    """
+    uploads = await read_uploads(request, service.settings.max_files)
+    embedded = await service.searcher.embed([upload.data for upload in uploads])
+    clips = [file for file in embedded.files if isinstance(file, Clip)]
+    timings = Timings(**embedded.timings_ms)
+    response.headers["Server-Timing"] = server_timing(timings)
+    return EmbeddingsAnswer(
+        data=[
+            EmbeddingDatum(index=index, embedding=vector_D)
+            for index, vector_D in enumerate(embedded.vectors_ND.tolist())
+        ],
+        model=embedded.model,
+        usage=EmbeddingUsage(
+            audio_seconds=round(sum(clip.seconds for clip in clips), 3),
+            images=len(embedded.files) - len(clips),
+        ),
+        generation=embedded.generation,
+        timings_ms=timings,
+    )
+
+
+async def _search(
+    request: Request, response: Response, service: Wired, target: Collection, k: int | None
+) -> SearchAnswer:
+    wanted = chosen_k(k, service.settings)
+    upload = await read_upload(request)
+    return phrase(await service.searcher.search(upload.data, target, wanted), response)
+
+
+def phrase(found: Neighbours, response: Response) -> SearchAnswer:
+    """The wire form of an answer, and its Server-Timing header."""
+    timings = Timings(**found.timings_ms)
+    response.headers["Server-Timing"] = server_timing(timings)
+    return SearchAnswer(
+        query=_phrase_query(found.query),
+        target=found.target,
+        generation=found.generation,
+        model=found.model,
+        hits=[
+            Hit(
+                rank=rank,
+                id=hit.id,
+                score=round(hit.score, 6),
+                media_url=item_url(found.target, hit.id, "media"),
+                metadata=hit.metadata,
+            )
+            for rank, hit in enumerate(found.hits, 1)
+        ],
+        timings_ms=timings,
+    )
+
+
+def server_timing(timings: Timings) -> str:
+    return ", ".join(f"{stage};dur={ms:g}" for stage, ms in timings)
+
+
+def _phrase_query(query: Query) -> ClipQuery | PictureQuery | ItemQuery:
+    match query:
+        case Clip(seconds, truncated):
+            return ClipQuery(seconds=seconds, truncated=truncated)
+        case Picture(width, height):
+            return PictureQuery(width=width, height=height)
+        case Indexed(collection, item):
+            return ItemQuery(modality=MODALITY[collection], item=ItemRef(collection=collection, id=item))

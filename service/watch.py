@@ -1,0 +1,295 @@
+"""Which generation is served: opens the best one at start, notices a new CURRENT, promotes and rolls back on
+call.
+
+Every new generation is loaded, verified and sent a canary aside, and swapped in only then; whatever fails
+leaves the old one serving and is told in /readyz, the metrics and the log. One thread owns all of that:
+generations are opened and closed on it, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import onnxruntime
+
+from indexer import store
+from indexer.ann import AnnError
+from indexer.bundle import BundleError, read_golden
+from indexer.encoder import Encoder, EncoderError
+from indexer.media import MediaError, MediaLimits
+from indexer.session import CUDA
+from indexer.store.history import promoted_stack
+from indexer.store.layout import CURRENT
+from service.canary import CanaryFailed, send_canary
+from service.metrics import Metrics
+from service.settings import Settings
+from service.snapshot import Holder, NotReady, Snapshot
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+UNFIT = (store.StoreError, BundleError, EncoderError, MediaError, AnnError, CanaryFailed, OSError)
+"""All that can be wrong with a generation. Anything else is a fault of ours, logged with its traceback."""
+
+
+class GenerationRefused(Exception):
+    """A generation was loaded aside and cannot be served; what was served is served still."""
+
+    def __init__(self, generation: str, why: Exception) -> None:
+        super().__init__(
+            f"Generation {generation} is not taken up, and what was served is served still: {why}"
+        )
+
+
+@dataclass(frozen=True)
+class Health:
+    """`ready` is the canary's word. `degraded` holds what is wrong all the same: reason -> sentence."""
+
+    ready: bool
+    degraded: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What a promote or rollback did: the generations after and before, and the model of the one after."""
+
+    generation: str
+    previous: str
+    model: str
+
+
+class Keeper:
+    """Keeps one sound generation in its `holder`. `start` and `close` once each; the rest from any thread."""
+
+    def __init__(self, settings: Settings, limits: MediaLimits, threads: int, metrics: Metrics) -> None:
+        self._index = settings.index
+        self._settings = settings
+        self._limits = limits
+        self._threads = threads
+        self._metrics = metrics
+        self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generation-owner")
+        self._degraded: dict[str, str] = {}  # replaced whole, never changed in place: read from other threads
+        self._ready = False
+        self._seen: tuple[int, ...] | None = None
+        self.holder = Holder(self._retire)
+
+    @property
+    def health(self) -> Health:
+        return Health(self._ready, self._degraded)
+
+    # Called from outside the owner thread.
+
+    def start(self) -> None:
+        """Serve the current generation, or the last promoted one that is sound. Raises the first of UNFIT if
+        none is.
+        """
+        self._owner.submit(self._start).result()
+
+    async def promote(self, generation: str) -> Swap:
+        """Serve `generation` from now on. Raises UnknownGeneration, GenerationRefused."""
+        return await self._on_owner(lambda: self._promote(generation))
+
+    async def rollback(self) -> Swap:
+        """Serve what was served before. Raises NothingToRollBack, GenerationRefused."""
+        return await self._on_owner(self._rollback)
+
+    async def watch(self) -> None:
+        """Look at CURRENT and send canaries, for ever; cancel it to end it."""
+        canary_due = time.monotonic() + self._settings.canary_seconds
+        while True:
+            await asyncio.sleep(self._settings.poll_seconds)
+            try:
+                await self._on_owner(self._poll)
+                if time.monotonic() >= canary_due:
+                    await self._on_owner(self._send_canary)
+                    canary_due = time.monotonic() + self._settings.canary_seconds
+            except Exception:
+                log.exception("Watching %s failed; it goes on.", self._index)
+
+    def close(self) -> None:
+        """Stop serving; waits for a load that is under way."""
+        self._set_health(ready=False)
+        self.holder.swap(None)
+        self._owner.shutdown(wait=True)
+
+    # On the owner thread.
+
+    def _start(self) -> None:
+        self._seen = self._mark()
+        candidates = promoted_stack(self._index)[::-1]
+        if not candidates:
+            store.open_index(self._index).close()  # raises: it knows best what is missing
+        first_error: Exception | None = None
+        for generation in candidates:
+            try:
+                snapshot = self._load(generation)
+            except UNFIT as error:
+                log.error("Generation %s cannot be served: %s", generation, error)
+                self._metrics.swaps.labels("refused").inc()
+                first_error = first_error or error
+                continue
+            self._take_up(snapshot)
+            if first_error is not None:
+                self._degrade(
+                    "generation", f"Generation {generation} serves in place of {candidates[0]}: {first_error}"
+                )
+            return
+        if first_error is not None:
+            raise first_error
+
+    def _load(self, generation: str) -> Snapshot:
+        """Open, verify and try a generation aside; nothing of it stays open when it fails."""
+        started = time.perf_counter()
+        opened = store.open_index(
+            self._index, generation, device=self._settings.index_device, threads=self._threads
+        )
+        try:
+            snapshot = Snapshot(opened, self._encoder_for(opened), read_golden(opened.bundle))
+            send_canary(snapshot, self._limits)
+        except BaseException:
+            opened.close()
+            raise
+        log.info("Generation %s loaded in %.2f s.", generation, time.perf_counter() - started)
+        return snapshot
+
+    def _encoder_for(self, generation: store.Generation) -> Encoder:
+        """The encoder in use when it is of the same model, or a new one; its golden pairs are checked on
+        load.
+        """
+        serving = self.holder.current
+        if serving is not None and serving.fingerprint == generation.bundle.fingerprint:
+            return serving.encoder
+        return Encoder(generation.bundle, provider=self._settings.provider, threads=self._threads)
+
+    def _take_up(self, snapshot: Snapshot) -> None:
+        self.holder.swap(snapshot)
+        manifest = snapshot.generation.manifest
+        counts = {str(name): part.count for name, part in manifest.collections.items()}
+        self._metrics.serving(snapshot.id, snapshot.model, snapshot.encoder.provider, counts)
+        self._metrics.swaps.labels("swapped").inc()
+        self._degraded = _provider_fault(self._settings.provider, snapshot.encoder.provider)
+        self._set_health(ready=True)
+        log.info("Generation %s is served now (model %s).", snapshot.id, snapshot.model)
+
+    def _serving(self) -> Snapshot:
+        if self.holder.current is None:
+            raise NotReady
+        return self.holder.current
+
+    def _promote(self, generation: str) -> Swap:
+        serving = self._serving()
+        snapshot = serving if generation == serving.id else self._load_or_refuse(generation)
+        try:
+            store.promote(self._index, generation)
+        except UNFIT as error:
+            if snapshot is not serving:
+                snapshot.generation.close()
+            raise GenerationRefused(generation, error) from error
+        return self._swap_to(snapshot, serving)
+
+    def _rollback(self) -> Swap:
+        serving = self._serving()
+        change = store.rollback(self._index)
+        try:
+            snapshot = serving if change.generation == serving.id else self._load_or_refuse(change.generation)
+        except BaseException:
+            if change.previous is not None:
+                store.promote(self._index, change.previous)
+            raise
+        return self._swap_to(snapshot, serving)
+
+    def _swap_to(self, snapshot: Snapshot, serving: Snapshot) -> Swap:
+        self._seen = self._mark()
+        self._take_up(snapshot)
+        return Swap(snapshot.id, serving.id, snapshot.model)
+
+    def _load_or_refuse(self, generation: str) -> Snapshot:
+        try:
+            return self._load(generation)
+        except store.UnknownGeneration:
+            raise
+        except UNFIT as error:
+            self._metrics.swaps.labels("refused").inc()
+            log.error("Generation %s is refused: %s", generation, error)
+            raise GenerationRefused(generation, error) from error
+
+    def _poll(self) -> None:
+        """Take up the generation that CURRENT names, if it changed since it was looked at last."""
+        mark = self._mark()
+        if mark == self._seen:
+            return
+        self._seen = mark
+        wanted = store.current_generation(self._index)
+        serving = self._serving()
+        if wanted is None:
+            self._degrade("generation", f"CURRENT names no generation; {serving.id} is served still.")
+        elif wanted == serving.id:
+            self._restore("generation")
+        else:
+            try:
+                self._take_up(self._load_or_refuse(wanted))
+            except (GenerationRefused, store.UnknownGeneration) as error:
+                self._degrade("generation", str(error))
+
+    def _send_canary(self) -> None:
+        try:
+            with self.holder.borrow() as snapshot:
+                send_canary(snapshot, self._limits)
+        except Exception as error:
+            log.exception("The canary did not come through.")
+            self._metrics.canary_failures.inc()
+            self._degraded = {**self._degraded, "canary": str(error) or type(error).__name__}
+            self._set_health(ready=False)
+        else:
+            self._restore("canary")
+            self._set_health(ready=True)
+
+    def _mark(self) -> tuple[int, ...] | None:
+        """Changes whenever CURRENT is replaced; None where there is none."""
+        with suppress(OSError):
+            status = os.stat(self._index / CURRENT)
+            return status.st_mtime_ns, status.st_size, status.st_ino
+        return None
+
+    def _degrade(self, reason: str, sentence: str) -> None:
+        log.warning("Degraded (%s): %s", reason, sentence)
+        self._degraded = {**self._degraded, reason: sentence}
+        self._set_health(ready=self._ready)
+
+    def _restore(self, reason: str) -> None:
+        self._degraded = {name: sentence for name, sentence in self._degraded.items() if name != reason}
+        self._set_health(ready=self._ready)
+
+    def _set_health(self, *, ready: bool) -> None:
+        self._ready = ready
+        self._metrics.health(ready, self._degraded)
+
+    def _retire(self, snapshot: Snapshot) -> None:
+        """Close on the owner thread; after `close` has stopped it, here."""
+        try:
+            self._owner.submit(snapshot.generation.close)
+        except RuntimeError:
+            snapshot.generation.close()
+
+    async def _on_owner(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.wrap_future(self._owner.submit(work))
+
+
+def _provider_fault(asked: str, used: str) -> dict[str, str]:
+    """A GPU build that fell back to the CPU answers rightly and slowly, which nobody would notice otherwise.
+    """
+    if asked != "auto" or used == CUDA or CUDA not in onnxruntime.get_available_providers():
+        return {}
+    return {
+        "provider": f"The GPU build of ONNX Runtime is installed and the encoder runs on {used}: "
+        "`python -m indexer doctor` says why."
+    }

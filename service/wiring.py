@@ -1,0 +1,33 @@
+"""What the composition root made, handed to the routes: they construct nothing themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from indexer.media import MediaLimits
+from service.metrics import Metrics
+from service.search import Searcher
+from service.settings import Settings
+from service.watch import Keeper
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of one running app."""
+
+    settings: Settings
+    limits: MediaLimits
+    keeper: Keeper
+    searcher: Searcher
+    metrics: Metrics
+
+
+def _service(request: Request) -> Service:
+    return cast(Service, request.app.state.service)
+
+
+Wired = Annotated[Service, Depends(_service)]
