@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,9 +92,12 @@ def speak_clip(text: str, draw: Draw) -> npt.NDArray[np.int16]:
 
 
 def write_clip(samples: npt.NDArray[np.int16], path: Path, format: Format) -> None:
-    """Write whole or not at all: a temporary file beside it, then a rename."""
+    """Write whole or not at all: a temporary file beside it, then a rename.
+
+    The temporary name is the clip's own, so that what a kill leaves is overwritten by the run that goes on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         soundfile.write(temporary, samples, SAMPLE_RATE_HZ, format=format.upper(), subtype="PCM_16")
         temporary.replace(path)

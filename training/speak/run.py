@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import time
@@ -11,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 from training.speak.captions import Captions, read_captions
 from training.speak.clips import ClipJob, ClipResult, Format, SpeechError, is_whole, make_clips
@@ -96,6 +98,7 @@ def speak(
         (out / JOURNAL).open("a", encoding="utf-8") as journal,
         Progress("speak", len(jobs), "clips") as progress,
     ):
+        _claim(journal, out)
         journal.write("\n")  # ends a line that a kill cut short
         for results in _made(jobs, workers or _cores()):
             for result in results:
@@ -120,6 +123,16 @@ def speak(
         skipped=dict(captions.skipped),
         failures=failures,
     )
+
+
+def _claim(journal: TextIO, out: Path) -> None:
+    """Only one run at a time writes into a folder; the claim ends with the process, however it ends."""
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SpeechError(
+            f"Another run is speaking into {out}; wait for it or name another folder."
+        ) from error
 
 
 def _check_engines(voices: Sequence[Voice]) -> None:

@@ -6,8 +6,8 @@ import re
 
 _SPACE_BEFORE_PUNCTUATION = re.compile(r"\s+([.,;:!?])")
 # Tokenised possessives and contractions: "dog 's", "do n't", "they 're".
-_SPLIT_CONTRACTION = re.compile(r"(?<=\w)\s+(n't|'(?:s|re|ve|ll|d|m|t)?)(?=\s|[.,;:!?]|$)", re.IGNORECASE)
-_NOT_SPOKEN = re.compile(r"[\x00-\x1f\x7f\"`“”#*_|<>\\{}\[\]]|''")
+_SPLIT_CONTRACTION = re.compile(r"(?<=\w)\s+(n't|'(?:s|re|ve|ll|d|m|t))(?=\s|[.,;:!?]|$)", re.IGNORECASE)
+_NOT_SPOKEN = re.compile(r"[\x00-\x1f\x7f\"`“”#*_|<>\\{}\[\]]|''|(?<!\S)'(?!\S)")
 _REPEATED_PUNCTUATION = re.compile(r"([.,;:!?])(?:\s*[.,;:!?])+")
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,8 @@ class EspeakEngine:
         self._library_path = str(espeakng_loader.get_library_path())
         self._data_path = Path(espeakng_loader.get_data_path())
         self._variants = frozenset(path.name for path in (self._data_path / "voices" / "!v").iterdir())
-        self._folders = tempfile.TemporaryDirectory(prefix="saysee-espeak-")
+        self._folders = Path(tempfile.mkdtemp(prefix="saysee-espeak-"))
+        weakref.finalize(self, shutil.rmtree, self._folders, ignore_errors=True)
         self._chunks: list[bytes] = []
         self._callback = _SynthCallback(self._receive)
         self._c_library = ctypes.CDLL(None)
@@ -143,7 +146,7 @@ class EspeakEngine:
         A fresh library reads every voice file it finds before its first word; with all of them that takes as
         long as speaking the caption.
         """
-        folder = Path(self._folders.name) / (variant or "plain")
+        folder = self._folders / (variant or "plain")
         if not folder.exists():
             (folder / "lang" / "gmw").mkdir(parents=True)
             (folder / "voices" / "!v").mkdir(parents=True)
