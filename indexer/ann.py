@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import faiss
 import numpy as np
@@ -39,18 +39,6 @@ class AnnError(ValueError):
 
 class NoGpu(AnnError):
     """A GPU was asked for and FAISS has none."""
-
-
-class Vectors(Protocol):
-    """Float32 vectors read in slices of rows: an array, or a file mapped into memory."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @overload
-    def __getitem__(self, rows: slice) -> NDArray[np.float32]: ...
-    @overload
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -179,9 +167,16 @@ class AnnIndex:
 
 
 def build(
-    kind: str, vectors_ND: Vectors, *, parameters: Mapping[str, int] | None = None, threads: int | None = None
+    kind: str,
+    vectors_ND: NDArray[np.float32],
+    *,
+    parameters: Mapping[str, int] | None = None,
+    threads: int | None = None,
 ) -> AnnIndex:
-    """Index vectors float32 [N, D] in their order: vector i has row i. AnnError names an unknown kind."""
+    """Index vectors [N, D], in memory or mapped from a file, in their order: vector i has row i.
+
+    AnnError names an unknown kind, or a vector that is not finite.
+    """
     if kind not in KINDS:
         raise AnnError(f"The index kind {kind!r} does not exist; there is {', '.join(sorted(KINDS))}.")
     count, dim = vectors_ND.shape
@@ -203,11 +198,8 @@ def read(path: Path, *, device: Device = "cpu", threads: int | None = None) -> A
     return AnnIndex(index, device=device, threads=threads)
 
 
-def exact_search(vectors_ND: Vectors, queries_QD: NDArray[np.float32], k: int) -> Neighbours:
-    """The true nearest rows by plain matrix products, block by block: what every kind is measured against.
-
-    Ties go to the smaller row. Returns scores float32 [Q, K] and rows int64 [Q, K], best first.
-    """
+def exact_search(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32], k: int) -> Neighbours:
+    """The true nearest rows by plain matrix products, block by block: what every kind is measured against."""
     count, dim = vectors_ND.shape
     queries_QD = checked_vectors(queries_QD, dim)
     best_scores = np.empty((len(queries_QD), 0), np.float32)
@@ -217,14 +209,17 @@ def exact_search(vectors_ND: Vectors, queries_QD: NDArray[np.float32], k: int) -
         rows_QB = np.broadcast_to(np.arange(start, start + scores_QB.shape[1]), scores_QB.shape)
         scores = np.concatenate([best_scores, scores_QB], axis=1)
         rows = np.concatenate([best_rows, rows_QB], axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        if scores.shape[1] > k:  # most of a block is cut away unsorted
+            kept = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+            scores, rows = np.take_along_axis(scores, kept, axis=1), np.take_along_axis(rows, kept, axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")
         best_scores = np.take_along_axis(scores, order, axis=1)
         best_rows = np.take_along_axis(rows, order, axis=1)
     return best_scores, best_rows
 
 
 def measured_recall(
-    index: AnnIndex, vectors_ND: Vectors, queries_QD: NDArray[np.float32], k: int = 10
+    index: AnnIndex, vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32], k: int = 10
 ) -> float:
     """Share of the true k nearest that the index finds, over all queries; 1.0 when nothing could be missed.
 

@@ -68,15 +68,14 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
             raise
         raise DiskFull(_full_sentence(folder, os.strerror(error.errno or 0))) from error
     except sqlite3.OperationalError as error:
-        # SQLITE_FULL is ENOSPC; a write cut off by a file size limit comes as SQLITE_IOERR.
-        primary_code = error.sqlite_errorcode & 0xFF
-        if primary_code not in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+        # SQLITE_FULL is ENOSPC alone; a quota or a limit on file sizes comes as a write that failed.
+        if error.sqlite_errorcode not in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}:
             raise
         raise DiskFull(_full_sentence(folder, str(error))) from error
 
 
 def _full_sentence(folder: Path, reason: str) -> str:
     return (
-        f"There is no room left to write under {folder} ({reason}): what is served was not touched; "
-        "free some space and run the same command again, and it goes on from where it stopped."
+        f"Nothing more can be written under {folder} ({reason}): what is served was not touched; "
+        "make room there and run the same command again, and it goes on from where it stopped."
     )

@@ -118,8 +118,8 @@ def _open(path: Path) -> sqlite3.Connection:
             # Rows lie in the order they came, which is the order they are asked for.
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS embeddings (sha256 BLOB NOT NULL UNIQUE, "
-                "vector BLOB NOT NULL, mime TEXT NOT NULL, seconds REAL, width INTEGER, height INTEGER, thumbnail BLOB, "
-                "checksum BLOB NOT NULL)"
+                "vector BLOB NOT NULL, mime TEXT NOT NULL, seconds REAL, width INTEGER, "
+                "height INTEGER, thumbnail BLOB, checksum BLOB NOT NULL)"
             )
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
     except BaseException:

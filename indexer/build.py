@@ -1,0 +1,254 @@
+"""The rebuild, readable top to bottom: bundle, corpora, embeddings, index, measurement, generation.
+
+It may be killed at any instant, or find the disk full: what serves is untouched, and the next build goes on
+from the embeddings already kept.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import ann
+from indexer.bundle import open_bundle
+from indexer.cores import available_cores
+from indexer.corpus import Corpus, open_corpus
+from indexer.durable import naming_a_full_disk
+from indexer.embeddings import Embeddings
+from indexer.encoder import Encoder, Provider
+from indexer.ingest import ingest
+from indexer.media import MediaLimits
+from indexer.media.sniff import Modality
+from indexer.progress import Progress, Silent
+from indexer.store import (
+    COLLECTIONS,
+    CollectionManifest,
+    CollectionName,
+    GenerationWriter,
+    Item,
+    Skipped,
+    promote,
+    sole_builder,
+)
+from indexer.store.layout import EMBEDDINGS, GENERATIONS
+
+MODALITIES: dict[CollectionName, Modality] = {"images": "image", "captions": "speech"}
+RECALL_SAMPLE = 200
+"""Queries by which the recall of an index is measured against exact search."""
+
+
+class BuildError(Exception):
+    """What was asked cannot be built; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class CollectionReport:
+    """What became of one source."""
+
+    count: int
+    new: int  # embedded now
+    reused: int  # found among the embeddings
+    skipped: dict[str, Skipped]
+    recall_at_10: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did. `previous` is what served before, when the new generation was promoted."""
+
+    generation: str
+    promoted: bool
+    previous: str | None
+    fingerprint: str
+    provider: str
+    collections: dict[CollectionName, CollectionReport]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """A collection whose rows are written: its vectors float32 [N, D] in a file without a name."""
+
+    vectors_ND: NDArray[np.float32]  # noqa: N815 - shape suffix
+    new: int
+    seconds: float
+
+
+def build(
+    bundle: Path | str,
+    index: Path | str,
+    *,
+    images: Path | str | None = None,
+    captions: Path | str | None = None,
+    kind: str = "flat",
+    engine: str = "local",
+    threads: int | None = None,
+    provider: Provider = "auto",
+    promote_it: bool = False,
+    limits: MediaLimits | None = None,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Index `images` and `captions` (at least one) with the bundle as a new generation of the index.
+
+    BuildError, CorpusError, BundleError, EncoderError, AnnError, BuildConflict, DiskFull: each one sentence.
+    """
+    started = time.monotonic()
+    index = Path(index)
+    sources = {name: one for name, one in (("images", images), ("captions", captions)) if one is not None}
+    if not sources:
+        raise BuildError("There is nothing to index: name images, captions or both.")
+    if kind not in ann.KINDS:
+        raise BuildError(f"The kind {kind!r} does not exist; there is {', '.join(ann.KINDS)}.")
+    if engine != "local":
+        raise BuildError(f"The engine {engine!r} does not exist; there is local.")
+    progress = progress or Silent()
+    threads = threads or available_cores()
+    corpora = {name: open_corpus(sources[name], MODALITIES[name]) for name in COLLECTIONS if name in sources}
+    opened = open_bundle(bundle)
+    encoder = Encoder(opened, provider=provider, threads=threads)
+
+    previous = None
+    with naming_a_full_disk(index), sole_builder(index):
+        with GenerationWriter(index, opened) as writer:
+            embedded: dict[CollectionName, _Embedded] = {}
+            for name, corpus in corpora.items():
+                embedded[name] = _embed(name, corpus, writer, encoder, index, threads, limits, progress)
+            manifests: dict[CollectionName, CollectionManifest] = {}
+            for name, corpus in corpora.items():
+                # Asked as it will be: by vectors of the other modality, where there are any.
+                asking = next((other for other in embedded if other != name), name)
+                queries_QD = _sample(embedded[asking].vectors_ND)
+                with progress.stage(f"{name}: {kind} index"):
+                    manifests[name] = _index(
+                        name, corpus, writer, embedded[name].vectors_ND, queries_QD, kind, threads, index
+                    )
+            with progress.stage("writing the generation"):
+                generation = writer.commit(manifests)
+        if promote_it:
+            previous = promote(index, generation).previous
+
+    return BuildReport(
+        generation=generation,
+        promoted=promote_it,
+        previous=previous,
+        fingerprint=opened.fingerprint,
+        provider=encoder.provider,
+        collections={
+            name: CollectionReport(
+                count=part.count,
+                new=embedded[name].new,
+                reused=part.count - embedded[name].new,
+                skipped=part.skipped,
+                recall_at_10=part.recall_at_10,
+                seconds=embedded[name].seconds,
+            )
+            for name, part in manifests.items()
+        },
+        seconds=time.monotonic() - started,
+    )
+
+
+def _embed(
+    name: CollectionName,
+    corpus: Corpus,
+    writer: GenerationWriter,
+    encoder: Encoder,
+    index: Path,
+    threads: int,
+    limits: MediaLimits | None,
+    progress: Progress,
+) -> _Embedded:
+    """Write the rows of a collection and its vectors, in the corpus's order."""
+    started = time.monotonic()
+    known = Embeddings(index / EMBEDDINGS / encoder.bundle.fingerprint, MODALITIES[name], encoder.dim)
+    count = new = 0
+    # The file has no name, so a killed build leaves nothing of it behind.
+    with (
+        known,
+        tempfile.TemporaryFile(dir=index / GENERATIONS) as vectors,
+        progress.stage(f"{name}: embedding", corpus.count_hint()) as stage,
+    ):
+        for one in ingest(corpus, known, encoder, threads=threads, limits=limits or MediaLimits()):
+            item = Item(
+                id=one.item.id,
+                row=count,
+                sha256=one.sha256,
+                mime=one.embedding.mime,
+                location=one.item.location,
+                modified_ns=one.item.modified_ns,
+                seconds=one.embedding.seconds,
+                width=one.embedding.width,
+                height=one.embedding.height,
+                metadata=one.item.metadata,
+            )
+            writer.items.add(name, item, corpus.root, one.embedding.thumbnail)
+            vectors.write(one.embedding.vector_D.tobytes())
+            count += 1
+            new += one.new
+            stage.reach(count + corpus.skips.total)
+        if count == 0:
+            raise BuildError(_nothing_usable(name, corpus))
+        vectors.flush()
+        vectors_ND = np.memmap(vectors, np.float32, "r", shape=(count, encoder.dim))
+    return _Embedded(vectors_ND, new, time.monotonic() - started)
+
+
+def _index(
+    name: CollectionName,
+    corpus: Corpus,
+    writer: GenerationWriter,
+    vectors_ND: NDArray[np.float32],
+    queries_QD: NDArray[np.float32],
+    kind: str,
+    threads: int,
+    index: Path,
+) -> CollectionManifest:
+    """Write the FAISS file of a collection and say how well it finds what exact search finds."""
+    made = ann.build(kind, vectors_ND, threads=threads)
+    length_bytes = writer.add_index(name, made)
+    recall = ann.measured_recall(made, vectors_ND, queries_QD)
+    made.close()
+    return CollectionManifest(
+        count=made.count,
+        dim=made.dim,
+        kind=kind,
+        parameters=dict(ann.KINDS[kind].defaults),
+        recall_at_10=recall,
+        recall_sample=len(queries_QD),
+        bytes=length_bytes,
+        skipped={
+            reason: Skipped(skipped, tuple(corpus.skips.examples[reason]))
+            for reason, skipped in corpus.skips.counts.most_common()
+        },
+        source=corpus.source,
+        root=str(corpus.root),
+        root_from_index=os.path.relpath(corpus.root, index.absolute()),
+    )
+
+
+def _sample(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most RECALL_SAMPLE vectors, evenly spread and the same at every build."""
+    rows = np.unique(np.linspace(0, len(vectors_ND) - 1, RECALL_SAMPLE).round().astype(np.int64))
+    return np.asarray(vectors_ND[rows])
+
+
+def _nothing_usable(name: CollectionName, corpus: Corpus) -> str:
+    if not corpus.skips.total:
+        return f"{corpus.source} holds nothing to index as {name}: name another source."
+    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.skips.counts.most_common())
+    first = next(iter(corpus.skips.examples.values()))[0]
+    return (
+        f"Nothing in {corpus.source} can be indexed as {name} ({reasons}; for example {first}): "
+        "mend the source or name another."
+    )
