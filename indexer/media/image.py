@@ -35,6 +35,7 @@ _PLUGINS: dict[MediaType, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     TIFF: TiffImageFile,
 }
 _ORIENTATION_TAG = 0x0112
+_TILE_TAGS = (0x0142, 0x0143)  # width and height
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -90,6 +91,8 @@ def render(data: bytes, region: Region, limits: MediaLimits) -> tuple[Image.Imag
         return _render(data, media_type, region, limits)
     except MediaError:
         raise
+    except Image.DecompressionBombError as error:  # a frame larger than the picture it belongs to
+        raise MediaError("too_large", f"The {media_type.name} image is too large once unpacked.") from error
     except Exception as error:  # Pillow raises a dozen types over damaged files; the fault is in the bytes
         raise MediaError(
             "undecodable", f"The {media_type.name} image is damaged or cut off and cannot be decoded."
@@ -106,6 +109,10 @@ def _render(
     stored = _PLUGINS[media_type](io.BytesIO(data))
     size = stored.size
     _check_size(size, limits)
+    if isinstance(stored, TiffImageFile):
+        # A tile is unpacked whole, and may be far larger than the picture.
+        tile = [int(stored.tag_v2.get(tag, 0)) for tag in _TILE_TAGS]
+        _check_size((tile[0], tile[1]), limits)
     if media_type is JPEG:
         _check_scans(data, size)
         wanted, _ = region(size)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from indexer.media.image import Size, render
 from indexer.media.spec import MediaLimits, Waveform
 
-_BAR_COLOUR = (108, 122, 214)  # a mid-tone that stands out from white and from near-black alike
+_BAR_COLOUR = (101, 115, 206)  # a mid-tone that stands out from white and from near-black alike
 _BAR_WIDTH, _BAR_PITCH = 3, 5
 _OVERSAMPLING = 4  # drawn large and scaled down, which is what makes round ends smooth
 

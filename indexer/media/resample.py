@@ -1,4 +1,4 @@
-"""Sample rate conversion, the same for every clip: FFmpeg's aresample at its default quality, on one thread."""
+"""Sample rate conversion, the same for every clip: FFmpeg's aresample as it comes, on one thread."""
 
 from collections.abc import Iterator
 
