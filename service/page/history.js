@@ -42,7 +42,8 @@ export const placeNow = () => ({ scroll: history.state?.scroll ?? 0, focus: hist
 
 /** Enters a step. replace: the same step shown otherwise, no new entry for Back. */
 export function enter(step, trail, { replace = false } = {}) {
-  history[replace ? "replaceState" : "pushState"]({ trail }, "", urlOf(step));
+  if (replace) history.replaceState({ ...history.state, trail }, "", urlOf(step));
+  else history.pushState({ trail }, "", urlOf(step));
 }
 
 /** Notes how far down the page the person is, and on which link, for when they come back to this entry. */

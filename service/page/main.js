@@ -4,22 +4,22 @@
 import * as api from "./api.js";
 import { count, nameOf, recall, remember, shorten } from "./catalogue.js";
 import { createComposer } from "./composer.js";
-import { byId, element, icon } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { START, enter, fromItem, leavePlace, onReturn, placeNow, stepOf, trailNow, urlOf } from "./history.js";
-import { guessModality, listenForFiles } from "./intake.js";
+import { listenForFiles } from "./intake.js";
 import { explain, NOT_KEPT, TOO_LARGE } from "./messages.js";
 import { silence } from "./player.js";
 import { renderItem, renderOwn } from "./query.js";
 import { renderFoot, renderHits } from "./results.js";
+import { answerTo, keep, kept } from "./searches.js";
 import { fillStart } from "./start.js";
-import { peaksOf, picture, squeeze } from "./waveform.js";
+import { picture, squeeze } from "./waveform.js";
 
-const HITS = 12;
+const TITLE = document.title;
 // What holds until the service has said what does.
 const limits = { max_seconds: 8, max_body_bytes: Infinity, max_k: Infinity, max_page: 50 };
-const mine = new Map();
-const answers = new Map();
 let ongoing = null;
+let welcomed = false;
 
 const composer = createComposer({
   maxSeconds: () => limits.max_seconds,
@@ -38,51 +38,21 @@ function announce(text) {
   byId("status").textContent = text;
 }
 
-/** A file or recording becomes the newest of the person's own, then a search with it. */
-async function searchWith(file, { recorded = false, seconds, wave } = {}) {
+function searchWith(file, told) {
   if (file.size > limits.max_body_bytes) {
     composer.complain(TOO_LARGE(file, limits.max_body_bytes));
     return;
   }
-  const own = { number: mine.size + 1, file, modality: guessModality(file), recorded, seconds, wave,
-    name: recorded ? "Your recording" : file.name || "Pasted picture", url: URL.createObjectURL(file) };
-  mine.set(own.number, own);
-  if (own.modality === "speech" && !own.wave) {
-    const heard = await peaksOf(file);
-    if (heard) Object.assign(own, { wave: picture(heard.peaks), seconds: heard.seconds });
-  }
+  const own = keep(file, told);
   const asked = document.querySelector("input[name=want]:checked").value;
   const natural = own.modality === "image" ? "captions" : "images";
   go({ kind: "mine", number: own.number, find: asked === "auto" ? natural : asked }, { trail: [] });
 }
 
-const follow = (collection, found) => {
+function follow(collection, found) {
   leavePlace();
   remember(collection, [found]);
-  go(fromItem(collection, found.id), { trail: trailNow() });
-};
-
-/** Answers a step: from what was answered before, or from the service. Gives {answer, elapsedMs, own?, item?}. */
-async function answerTo(step, signal) {
-  const url = urlOf(step);
-  if (answers.has(url)) return answers.get(url);
-  const began = performance.now();
-  const k = Math.min(HITS, limits.max_k);
-  const result = {};
-  if (step.kind === "mine") {
-    result.own = mine.get(step.number);
-    result.answer = await api.search(step.find, result.own.file, k, signal);
-    // The content decides, not the name: a nameless picture is shown as the picture the service found it to be.
-    result.own.modality = result.answer.query?.modality ?? result.own.modality;
-  } else {
-    result.item = recall(step.collection, step.id) ?? (await api.item(step.collection, step.id, signal));
-    remember(step.collection, [result.item]);
-    result.answer = await api.neighbours(step.collection, step.id, step.find, k, signal);
-  }
-  result.elapsedMs = performance.now() - began;
-  remember(result.answer.target, result.answer.hits);
-  answers.set(url, result);
-  return result;
+  go(fromItem(collection, found.id));
 }
 
 /** Goes to a step. entry: "push" for a new one, "replace" for the same one shown otherwise, "none" when already there. */
@@ -96,7 +66,7 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
     showStart(place);
     return;
   }
-  if (step.kind === "mine" && !mine.has(step.number)) {
+  if (step.kind === "mine" && !kept(step.number)) {
     enter(START, [], { replace: true });
     showStart();
     composer.complain(NOT_KEPT);
@@ -105,35 +75,38 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
   const mark = new AbortController();
   ongoing = mark;
   composer.mode("searching");
+  const patience = setTimeout(announce, 800, "Searching.");
   try {
-    const result = await answerTo(step, mark.signal);
+    const result = await answerTo(step, limits.max_k, mark.signal);
     if (ongoing !== mark) return;
-    const steps = entry === "none" ? trail : [...(entry === "replace" ? trail.slice(0, -1) : trail), { step, label: labelOf(step) }];
-    if (entry !== "none") enter(step, steps, { replace: entry === "replace" });
     composer.mode("idle");
-    showResults(step, result, steps.length ? steps : [{ step, label: labelOf(step) }], { place, keepFocus: entry === "replace" });
+    const stop = { step, label: labelOf(step) };
+    // Already there: the trail ends with this stop, unless a link from elsewhere led here and there is none yet.
+    const steps = entry === "push" ? [...trail, stop] : [...trail.slice(0, -1), stop];
+    enter(step, steps, { replace: entry !== "push" });
+    showResults(stop, result, steps, { place, keepFocus: entry === "replace" });
   } catch (error) {
     if (ongoing !== mark) return;
     composer.mode("idle");
+    checkShow(stepOf(location.search));
     if (error.name === "AbortError") {
       announce("Search cancelled.");
       return;
     }
-    if (document.body.dataset.view === "start") byId("start").hidden = false;
     window.scrollTo(0, 0);
     composer.complain(explain(error), () => go(step, { trail, entry, place }));
-    checkShow();
+  } finally {
+    clearTimeout(patience);
   }
 }
 
 function labelOf(step) {
-  if (step.kind === "mine") return mine.get(step.number).name;
-  return shorten(nameOf(step.collection, recall(step.collection, step.id)));
+  return step.kind === "mine" ? kept(step.number).name : shorten(nameOf(step.collection, recall(step.collection, step.id)));
 }
 
 function view(name) {
   document.body.dataset.view = name;
-  byId("start").hidden = name !== "start";
+  byId("start").hidden = name !== "start" || !welcomed;
   byId("query").hidden = name !== "results";
   byId("results").hidden = name !== "results";
 }
@@ -141,22 +114,25 @@ function view(name) {
 function showStart(place) {
   composer.mode("idle");
   view("start");
-  document.title = "SaySee: say it, see it; show it, hear it";
+  document.title = TITLE;
+  if (!welcomed) welcome();
   settle(place, byId("main"));
 }
 
-function showResults(step, { answer, elapsedMs, own, item }, trail, { place, keepFocus }) {
+function showResults({ step, label }, { answer, elapsedMs, own, item }, trail, { place, keepFocus }) {
   const { target, hits } = answer;
+  const found = count(hits.length, target);
   if (own) renderOwn(byId("query"), own, answer.query, limits.max_seconds);
   else renderItem(byId("query"), step.collection, item);
+  byId("results-title").textContent = hits.length ? `${found}, closest first` : `There are ${found} in this index`;
+  const hint = target === "images" ? "Choose one to hear what was said of it." : "Play them, or choose one to see its pictures.";
+  byId("results-hint").textContent = hits.length ? hint : "";
+  checkShow(step);
   renderHits(byId("hits"), answer, follow);
   renderFoot(byId("foot"), answer, elapsedMs);
   renderTrail(trail);
-  const found = count(hits.length, target);
-  byId("results-title").textContent = `${found[0].toUpperCase()}${found.slice(1)}, closest first`;
-  checkShow(step.find);
   view("results");
-  document.title = `${labelOf(step)}: ${found} · SaySee`;
+  document.title = `${label}: ${found} · SaySee`;
   announce(`${found} found.`);
   if (!keepFocus) settle(place, byId("results-title"));
 }
@@ -168,9 +144,8 @@ function settle(place, fallback) {
   target.focus({ preventScroll: true });
 }
 
-function checkShow(find) {
-  const step = find ?? stepOf(location.search).find;
-  for (const radio of document.querySelectorAll("input[name=show]")) radio.checked = radio.value === step;
+function checkShow({ find }) {
+  for (const radio of document.querySelectorAll("input[name=show]")) radio.checked = radio.value === find;
 }
 
 function renderTrail(trail) {
@@ -198,6 +173,7 @@ async function welcome() {
     Object.assign(limits, await api.limits());
     composer.mode(byId("composer").dataset.mode);
     await fillStart(follow, Math.min(100, limits.max_page));
+    welcomed = true;
     byId("start").hidden = document.body.dataset.view !== "start";
   } catch (error) {
     composer.complain({ retryAfterSeconds: 3, ...explain(error), retry: true }, welcome);

@@ -38,8 +38,13 @@ export function createPlayer({ url, name, wave, seconds }) {
   const node = element("div", { class: "player", "data-state": "paused" },
     button, element("span", { class: "wave" }, bars, slider), time);
   if (wave) {
-    bars.style.setProperty("mask-image", `url("${wave}")`);
-    bars.classList.add("masked");
+    // Tried first: as a mask, a picture that is missing would hide the bar altogether.
+    const probe = element("img", { crossOrigin: "anonymous" });
+    probe.addEventListener("load", () => {
+      bars.style.setProperty("mask-image", `url("${wave}")`);
+      bars.classList.add("masked");
+    });
+    probe.src = wave;
   }
 
   // A recording straight from MediaRecorder states no length (Infinity): then only the one we measured is of use.

@@ -7,18 +7,19 @@ import { element, icon } from "./dom.js";
 import { fromItem, urlOf } from "./history.js";
 import { createPlayer } from "./player.js";
 
-/** follow(collection, item, event) is called when a hit's link is followed in this tab. */
+/** follow(collection, item) is called when a hit's link is followed in this tab. */
 export function renderHits(list, answer, follow) {
   const collection = answer.target;
   list.dataset.collection = collection;
   const render = collection === "images" ? pictureHit : captionHit;
-  list.replaceChildren(...answer.hits.map((hit) => element("li", { class: "hit" }, ...render(hit, follow))));
+  // Cosine scores end at 1; dot products do not, and then the best hit fills the bar.
+  const full = Math.max(1, ...answer.hits.map((hit) => hit.score));
+  list.replaceChildren(...answer.hits.map((hit) => element("li", { class: "hit" }, ...render(hit, follow), closeness(hit, full))));
 }
 
 /** A link to an item's neighbours. Plain clicks stay in the page; with a modifier the browser does what it always does. */
 export function itemLink(collection, found, follow, properties, ...children) {
-  const link = element("a", { href: urlOf(fromItem(collection, found.id)), id: `${collection}/${found.id}`, ...properties },
-    ...children);
+  const link = element("a", { href: urlOf(fromItem(collection, found.id)), ...properties }, ...children);
   link.addEventListener("click", (event) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
     event.preventDefault();
@@ -38,10 +39,9 @@ export function thumbnail(found, { eager = false } = {}) {
 function pictureHit(hit, follow) {
   const words = wordsOf("images", hit);
   return [
-    itemLink("images", hit, follow, { class: "picture", title: words ?? "" },
+    itemLink("images", hit, follow, { class: "picture", title: words ?? "", id: `hit-${hit.id}` },
       thumbnail(hit, { eager: hit.rank <= 5 }),
       element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")),
-    closeness(hit),
   ];
 }
 
@@ -51,20 +51,19 @@ function captionHit(hit, follow) {
   return [
     createPlayer({ url: mediaUrl("captions", hit), name, wave: thumbnailUrl("captions", hit), seconds: seconds ?? hit.seconds }),
     element("div", { class: "said" },
-      itemLink("captions", hit, follow, { class: wordsOf("captions", hit) ? "words" : "words unworded" }, name,
+      itemLink("captions", hit, follow, { class: wordsOf("captions", hit) ? "words" : "words unworded", id: `hit-${hit.id}` }, name,
         element("span", { class: "reach" })),
       element("p", { class: "by" },
         voice ? element("span", {}, `Voice ${voice}`) : null,
         element("span", { class: "whisper", "aria-hidden": "true" }, "See its pictures", icon("arrow")))),
-    closeness(hit),
   ];
 }
 
-/** The score as a bar and a figure. Scores are similarities: at most 1 for most bundles, where the bar is the score itself. */
-function closeness(hit) {
+/** The score as a bar, `full` filling it, and a figure. */
+function closeness(hit, full) {
   const bar = element("span", { class: "closeness-bar", "aria-hidden": "true" });
-  bar.style.setProperty("--share", Math.min(1, Math.max(0, hit.score)));
-  return element("p", { class: "closeness", title: "Closeness to what you searched with; 1 would be the same" },
+  bar.style.setProperty("--share", Math.max(0, hit.score / full));
+  return element("p", { class: "closeness", title: "Closeness to what you searched with: higher is closer" },
     bar, element("span", { class: "unseen" }, "Closeness "), hit.score.toFixed(2));
 }
 

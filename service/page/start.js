@@ -30,7 +30,7 @@ function renderSamples(images, follow) {
   const stride = Math.max(1, Math.floor(pool.length / SHOWN));
   const chosen = pool.filter((_, at) => at % stride === 0).slice(0, SHOWN);
   byId("samples").replaceChildren(...chosen.map((one) => element("li", {},
-    itemLink("images", one, follow, { class: "picture", title: nameOf("images", one) }, thumbnail(one, { eager: true }),
+    itemLink("images", one, follow, { class: "picture", title: nameOf("images", one), id: `sample-${one.id}` }, thumbnail(one, { eager: true }),
       element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")))));
   byId("start").dataset.empty = chosen.length === 0;
   byId("start-title").textContent = chosen.length ? "Or start from one of these" : "There are no pictures in this index yet";
@@ -48,7 +48,7 @@ function renderIdea(captions, follow) {
   function show() {
     const one = captions[at % captions.length];
     words.textContent = wordsOf("captions", one).replace(/[.\s]+$/, "");
-    lend.replaceChildren(itemLink("captions", one, follow, { class: "button plain" }, icon("speech"), "Let a voice say it"));
+    lend.replaceChildren(itemLink("captions", one, follow, { class: "button plain", id: "idea-voice" }, icon("speech"), "Let a voice say it"));
   }
   shuffle.addEventListener("click", () => {
     // A stride coprime to most page lengths: neighbouring captions belong to the same picture and would bore.
