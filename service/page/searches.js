@@ -1,0 +1,52 @@
+// Searches and their answers: by something the person said or showed, or by an item of the index. What was answered once
+// is kept, so Back shows at once what was seen; it was one generation's answer then and says so at its foot.
+
+import * as api from "./api.js";
+import { recall, remember } from "./catalogue.js";
+import { urlOf } from "./history.js";
+import { guessModality } from "./intake.js";
+import { peaksOf, picture } from "./waveform.js";
+
+const HITS = 12;
+const mine = new Map();
+const answers = new Map();
+
+/** Takes a recording ({recorded, seconds, wave} known) or a file; gives {number, file, modality, name, url, ...}. */
+export function keep(file, { recorded = false, seconds, wave } = {}) {
+  const own = { number: mine.size + 1, file, modality: guessModality(file), recorded, seconds, wave,
+    name: recorded ? "Your recording" : file.name || "Pasted picture", url: URL.createObjectURL(file) };
+  if (own.modality === "speech" && !wave) own.heard = peaksOf(file);
+  mine.set(own.number, own);
+  return own;
+}
+
+export const kept = (number) => mine.get(number);
+
+/** Answers a step: from what was answered before, else from the service. Gives {answer, elapsedMs, own?, item?}. */
+export async function answerTo(step, maxHits, signal) {
+  const url = urlOf(step);
+  if (answers.has(url)) return answers.get(url);
+  const began = performance.now();
+  const k = Math.min(HITS, maxHits);
+  const found = step.kind === "mine" ? await byOwn(step, k, signal) : await byItem(step, k, signal);
+  const result = { ...found, elapsedMs: performance.now() - began };
+  remember(result.answer.target, result.answer.hits);
+  answers.set(url, result);
+  return result;
+}
+
+async function byOwn(step, k, signal) {
+  const own = mine.get(step.number);
+  // Its waveform is drawn while the service is at work.
+  const [answer, heard] = await Promise.all([api.search(step.find, own.file, k, signal), own.heard]);
+  if (heard) Object.assign(own, { wave: picture(heard.peaks), seconds: heard.seconds });
+  // The content decides, not the name: a nameless picture is shown as the picture the service found it to be.
+  own.modality = answer.query.modality;
+  return { own, answer };
+}
+
+async function byItem({ collection, id, find }, k, signal) {
+  const item = recall(collection, id) ?? (await api.item(collection, id, signal));
+  remember(collection, [item]);
+  return { item, answer: await api.neighbours(collection, id, find, k, signal) };
+}
