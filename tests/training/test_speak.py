@@ -227,6 +227,9 @@ def test_several_clips_a_caption_differ_and_keep_the_first_id(tmp_path: Path) ->
     assert [r["id"] for r in records[:4]] == ["s000_0", "s000_0-2", "s000_0-3", "s001_0"]
     assert len({(r["rate"], r["pitch"]) for r in records}) == 9
     assert {r["image_id"] for r in records[:3]} == {"s000"}
+    source.write_text(source.read_text() + '{"id": "s000_0-2", "image_id": "x", "text": "a clash"}\n')
+    with pytest.raises(CaptionsError, match="s000_0-2"):
+        speak(source, tmp_path / "out", voices=VOICES, per_caption=3, workers=1)
 
 
 def test_a_caption_that_cannot_be_spoken_is_named_and_stops_nothing(tmp_path: Path) -> None:
@@ -296,6 +299,15 @@ def test_reserved_voices_never_speak_the_training_split(tmp_path: Path) -> None:
         speak(folder, tmp_path / "out", voices="reserved-espeak", split="test", for_training=True, workers=1)
     assert not (tmp_path / "out").exists()
     assert speak(folder, tmp_path / "out", voices="reserved-espeak", split="test", workers=1).clips == 2
+
+
+def test_the_test_split_may_have_voices_of_its_own(tmp_path: Path) -> None:
+    folder, out = flickr8k(tmp_path / "flickr8k"), tmp_path / "out"
+    speak(folder, out, voices=VOICES, test_voices="reserved-espeak", workers=1)
+    reserved = {str(voice) for voice in voice_set("reserved-espeak")}
+    for record in manifest(out):
+        assert (record["voice"] in reserved) == (record["split"] == "test")
+        assert (record["speaker"] < 3) == (record["split"] != "test")
 
 
 def test_tsv_and_kaggle_sources(tmp_path: Path) -> None:

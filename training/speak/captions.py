@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FLICKR8K_TOKENS = "Flickr8k.token.txt"
+TRAIN_SPLIT = "train"
+TEST_SPLIT = "test"
 _FLICKR8K_SPLITS = {
-    "train": "Flickr_8k.trainImages.txt",
+    TRAIN_SPLIT: "Flickr_8k.trainImages.txt",
     "dev": "Flickr_8k.devImages.txt",
-    "test": "Flickr_8k.testImages.txt",
+    TEST_SPLIT: "Flickr_8k.testImages.txt",
 }
 _FLICKR8K_NAME = re.compile(r"(?P<base>[^/\\#]+)\.jpg#(?P<number>\d+)")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9][A-Za-z0-9._@+-]*)*")

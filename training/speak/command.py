@@ -33,6 +33,9 @@ def speak_command(
         str,
         typer.Option(help="train, reserved, reserved-espeak, flite, or a list: espeak:en-us+f2,flite:slt."),
     ] = "train",
+    test_voices: Annotated[
+        str | None, typer.Option(help="Voices for the captions of the split test instead, e.g. reserved.")
+    ] = None,
     per_caption: Annotated[int, typer.Option(min=1, help="Clips a caption, each its own voice.")] = 1,
     format: Annotated[
         AudioFormat | None, typer.Option(help="flac, or wav (the default for a Flickr8k folder).")
@@ -59,6 +62,7 @@ def speak_command(
             source,
             out,
             voices=voices,
+            test_voices=test_voices,
             per_caption=per_caption,
             format=format.value if format is not None else None,
             workers=workers,

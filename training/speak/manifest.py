@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.speak.captions import Caption
+from training.speak.captions import TEST_SPLIT, Caption, CaptionsError
 from training.speak.draws import Draw, draw
 from training.voices import Voice
 
@@ -54,20 +54,29 @@ class Clip:
 def plan(
     captions: Iterable[Caption],
     voices: Sequence[Voice],
+    test_voices: Sequence[Voice],
     *,
     seed: int,
     per_caption: int,
     extension: str,
     facc: bool,
 ) -> list[Clip]:
-    """Every clip of a run. The first clip of a caption keeps its id, the others add `-2`, `-3`, ..."""
-    speakers = {voice: number for number, voice in enumerate(voices)}
+    """Every clip of a run: captions of the split test with `test_voices`, the others with `voices`.
+
+    The first clip of a caption keeps its id, the others add `-2`, `-3`, ... CaptionsError if that gives one
+    id twice.
+    """
+    speakers = {voice: number for number, voice in enumerate(dict.fromkeys((*voices, *test_voices)))}
+    ids: set[str] = set()
     folder = f"{FACC_FOLDER}/wavs" if facc else "speech"
     clips: list[Clip] = []
     for caption in captions:
         for take in range(1, per_caption + 1):
             clip_id = caption.id if take == 1 else f"{caption.id}-{take}"
-            drawn = draw(seed, clip_id, voices)
+            if clip_id in ids:
+                raise CaptionsError(f'Two clips would have the id "{clip_id}"; rename that caption.')
+            ids.add(clip_id)
+            drawn = draw(seed, clip_id, test_voices if caption.split == TEST_SPLIT else voices)
             clips.append(
                 Clip(clip_id, caption, drawn, speakers[drawn.voice], f"{folder}/{clip_id}.{extension}")
             )

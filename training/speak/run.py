@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from training.speak.captions import Captions, read_captions
+from training.speak.captions import TRAIN_SPLIT, Captions, read_captions
 from training.speak.clips import ClipJob, ClipResult, Format, SpeechError, is_whole, make_clips
 from training.speak.manifest import JOURNAL, MANIFEST, line, plan, seconds_made, write_manifest
 from training.speak.progress import Progress
@@ -59,28 +59,30 @@ def speak(
     seed: int = 0,
     limit: int | None = None,
     split: str | None = None,
+    test_voices: str | None = None,
     for_training: bool = False,
 ) -> SpeakReport:
-    """Speak the captions of `source` into the folder `out`: clips and captions.jsonl; from a Flickr8k folder,
-    FACC.
+    """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, and FACC from Flickr8k.
 
-    `voices` is a set or a list as `training.voices.voice_set` takes it. Reserved voices are refused with
-    `for_training`, and for captions of the split "train" in any case. `format` is flac unless the source is a
-    Flickr8k folder, whose readers want wav. Clips an earlier run made with the same parameters are kept; the
-    manifest is written last, whole. Raises CaptionsError, VoiceError, EngineError, and SpeechError if a
-    worker process dies.
+    `voices` is a set or a list as `training.voices.voice_set` takes it; `test_voices`, where given, speaks
+    the captions of the split test instead. Reserved voices are refused for the split train, and among
+    `voices` for any split with `for_training`. `format` is flac unless the source is a Flickr8k folder, whose
+    readers want wav. Clips an earlier run made with the same parameters are kept; the manifest is written
+    last, whole. Raises CaptionsError, VoiceError, EngineError, and SpeechError if a worker process dies.
     """
     started = time.monotonic()
     if per_caption < 1:
         raise SpeechError(f"{per_caption} clips a caption were asked for; ask for at least 1.")
     chosen = voice_set(voices, for_training=for_training)
-    _check_engines(chosen)
+    chosen_for_test = voice_set(test_voices) if test_voices is not None else chosen
+    _check_engines((*chosen, *chosen_for_test))
     captions = read_captions(source, split=split, limit=limit)
     _check_training_split(captions, chosen)
     extension: Format = format or ("wav" if captions.flickr8k else "flac")
     clips = plan(
         captions.items,
         chosen,
+        chosen_for_test,
         seed=seed,
         per_caption=per_caption,
         extension=extension,
@@ -146,7 +148,7 @@ def _check_engines(voices: Sequence[Voice]) -> None:
 
 def _check_training_split(captions: Captions, voices: Sequence[Voice]) -> None:
     reserved = next(filter(is_reserved, voices), None)
-    if reserved is not None and any(caption.split == "train" for caption in captions.items):
+    if reserved is not None and any(caption.split == TRAIN_SPLIT for caption in captions.items):
         raise VoiceError(
             f"{reserved} is reserved for evaluation and may not speak captions of the split train; "
             "name another split or use the voice set train."

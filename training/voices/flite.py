@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,28 @@ import soundfile
 
 from training.voices.engine import EngineError, VoiceError
 
-# Voice -> its normal mean pitch in Hz, as measured; flite takes the mean itself, not a shift.
-MEAN_PITCH_HZ: dict[str, float] = {"slt": 170.0, "rms": 100.0, "awb": 130.0, "kal": 105.0, "kal16": 105.0}
+
+@dataclass(frozen=True)
+class _Normal:
+    """What a voice does unasked: flite takes a mean pitch and a stretch of time, not changes of its own."""
+
+    pitch_hz: float
+    stretch: float
+
+
+# The pitch settings that give, as measured, the pitch each voice has without one.
+FLITE_VOICES: dict[str, _Normal] = {
+    "slt": _Normal(173.0, 1.0),
+    "rms": _Normal(100.0, 1.0),
+    "awb": _Normal(132.0, 1.0),
+    "kal": _Normal(95.0, 1.1),
+    "kal16": _Normal(95.0, 1.1),
+}
 _TIMEOUT_SECONDS = 60
 
 
 class FliteEngine:
-    """The `flite` engine: voices slt, rms, awb, kal and kal16."""
+    """The `flite` engine: voices slt, rms, awb, kal and kal16. rms keeps its own pitch, whatever is asked."""
 
     name = "flite"
 
@@ -33,21 +49,22 @@ class FliteEngine:
         self._program = program
 
     def voices(self) -> tuple[str, ...]:
-        return tuple(MEAN_PITCH_HZ)
+        return tuple(FLITE_VOICES)
 
     def synthesize(
         self, text: str, voice: str, rate: float, pitch_semitones: float
     ) -> tuple[npt.NDArray[np.int16], int]:
-        if voice not in MEAN_PITCH_HZ:
-            raise VoiceError(f'flite has no voice "{voice}"; there are {", ".join(MEAN_PITCH_HZ)}.')
-        mean_hz = MEAN_PITCH_HZ[voice] * 2 ** (pitch_semitones / 12)
+        if voice not in FLITE_VOICES:
+            raise VoiceError(f'flite has no voice "{voice}"; there are {", ".join(FLITE_VOICES)}.')
+        normal = FLITE_VOICES[voice]
+        mean_hz = normal.pitch_hz * 2 ** (pitch_semitones / 12)
         with tempfile.TemporaryDirectory(prefix="flite-") as folder:
             wav = Path(folder) / "speech.wav"
             source = Path(folder) / "text.txt"
             source.write_text(text, encoding="utf-8")
             command = [
                 self._program, "-voice", voice,
-                "--setf", f"duration_stretch={1 / rate:.4f}",
+                "--setf", f"duration_stretch={normal.stretch / rate:.4f}",
                 "--setf", f"int_f0_target_mean={mean_hz:.2f}",
                 "-f", str(source), "-o", str(wav),
             ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from training.voices.engine import Voice, VoiceError
 from training.voices.espeak import ACCENTS
-from training.voices.flite import MEAN_PITCH_HZ
+from training.voices.flite import FLITE_VOICES
 
 RESERVED_VARIANTS = frozenset({"Annie", "linda", "Denis", "steph2"})
 RESERVED_ENGINES = frozenset({"flite"})
@@ -54,7 +54,7 @@ def _named(name: str) -> tuple[Voice, ...]:
     espeak_reserved = tuple(
         Voice("espeak", f"{a}+{v}") for a in _MAIN_ACCENTS for v in sorted(RESERVED_VARIANTS)
     )
-    flite = tuple(Voice("flite", voice) for voice in MEAN_PITCH_HZ)
+    flite = tuple(Voice("flite", voice) for voice in FLITE_VOICES)
     match name:
         case "train":
             main = [_espeak(accent, variant) for accent in _MAIN_ACCENTS for variant in TRAIN_VARIANTS]
