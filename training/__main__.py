@@ -29,7 +29,9 @@ app = typer.Typer(
 )
 LOG_EVERY_SECONDS = 15.0
 
-Data = Annotated[Path, typer.Option(help="Corpus: pairs folder, Flickr8k, spoken digits, or images/ + speech/.")]
+Data = Annotated[
+    Path, typer.Option(help="Corpus: pairs folder, Flickr8k, spoken digits, or images/ + speech/.")
+]
 Speech = Annotated[
     Path | None, typer.Option(help="Where the spoken captions are, if not in the corpus folder itself.")
 ]
@@ -52,7 +54,16 @@ def one_sentence(command: Callable[..., None]) -> Callable[..., None]:
 
         try:
             command(*args, **options)
-        except (BundleError, EncoderError, RunError, DatasetError, ExportError, FitError, PresetError, OSError) as error:
+        except (
+            BundleError,
+            EncoderError,
+            RunError,
+            DatasetError,
+            ExportError,
+            FitError,
+            PresetError,
+            OSError,
+        ) as error:
             if options.get("debug"):
                 raise
             typer.echo(f"{command.__name__.split('_')[0]}: {error}", err=True)
@@ -116,7 +127,9 @@ def scenes_command(
     seed: Annotated[int, typer.Option(help="Another seed renders other scenes.")] = 0,
     dev: Annotated[int, typer.Option(min=0, help="How many of them are for dev.")] = 0,
     test: Annotated[int, typer.Option(min=0, help="How many of them are for test.")] = 0,
-    close_ups: Annotated[float, typer.Option(min=0, max=1, help="Share of single objects on plain ground.")] = 0.0,
+    close_ups: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of single objects on plain ground.")
+    ] = 0.0,
     size: Annotated[int, typer.Option(min=32, max=2048, help="Width and height in pixels.")] = 256,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores unless given.")] = None,
     debug: Debug = False,
@@ -133,7 +146,9 @@ def scenes_command(
             raise
         typer.echo(f"scenes: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{summary.images} pictures with {summary.texts} captions in {out}, {summary.drawn} of them drawn now.")
+    typer.echo(
+        f"{summary.images} pictures with {summary.texts} captions in {out}, {summary.drawn} of them drawn now."
+    )
 
 
 def _changes(settings: list[str] | None) -> dict[str, str]:
@@ -155,15 +170,22 @@ def fit_command(
     out: Annotated[Path, typer.Option(help="Run folder; a run that is there goes on by itself.")],
     speech: Speech = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value: --set optimiser.lr=0.0005. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="Change one value: --set optimiser.lr=0.0005. Repeatable."),
     ] = None,
     without_voice: Annotated[
         list[str] | None, typer.Option(help="Leave this voice or speaker out of training. Repeatable.")
     ] = None,
-    dev_split: Annotated[str, typer.Option(help="Split that chooses the best weights; 'none' keeps the newest.")] = "dev",
+    dev_split: Annotated[
+        str, typer.Option(help="Split that chooses the best weights; 'none' keeps the newest.")
+    ] = "dev",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Folder for decoded data; the run folder unless given.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode; all cores unless given.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for decoded data; the run folder unless given.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode; all cores unless given.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Fit a preset's two towers on a corpus. An interrupted run goes on when the same command is given again."""
@@ -188,7 +210,9 @@ def fit_command(
     with screen.bar:
         scores = fit(composed, train, dev, out, screen, device=chosen, cache=cache, workers=workers)
     if scores is not None:
-        typer.echo(f"Fitted {out}: dev R@10 {scores.speech_to_image[10]:.3f} S->I, {scores.image_to_speech[10]:.3f} I->S.")
+        typer.echo(
+            f"Fitted {out}: dev R@10 {scores.speech_to_image[10]:.3f} S->I, {scores.image_to_speech[10]:.3f} I->S."
+        )
     typer.echo(f"Next: python -m training export --run {out} --data {data} --out BUNDLE")
 
 
@@ -199,7 +223,9 @@ def evaluate_command(
     bundle: Annotated[Path | None, typer.Option(help="Or an exported bundle, as it will be served.")] = None,
     speech: Speech = None,
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
-    voice: Annotated[list[str] | None, typer.Option(help="Only clips of this voice or speaker. Repeatable.")] = None,
+    voice: Annotated[
+        list[str] | None, typer.Option(help="Only clips of this voice or speaker. Repeatable.")
+    ] = None,
     by_voice: Annotated[bool, typer.Option("--by-voice", help="A row for each voice as well.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the scores there as JSON, too.")] = None,
     as_json: AsJson = False,
@@ -250,8 +276,12 @@ def export_command(
     speech: Speech = None,
     split: Annotated[str, typer.Option(help="Where the golden pair is taken from.")] = "dev",
     name: Annotated[str | None, typer.Option(help="The bundle's name; the preset's unless given.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the weights, as the manifest will state it.")] = "unspecified",
-    metrics: Annotated[Path | None, typer.Option(help="JSON of evaluate --out, to be kept in the manifest.")] = None,
+    licence: Annotated[
+        str, typer.Option(help="Licence of the weights, as the manifest will state it.")
+    ] = "unspecified",
+    metrics: Annotated[
+        Path | None, typer.Option(help="JSON of evaluate --out, to be kept in the manifest.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write a run's best weights as a model bundle: ONNX graphs that agree with torch, and a golden pair."""
@@ -279,7 +309,9 @@ def export_command(
         f"Wrote {out}: fingerprint {bundle.fingerprint[:12]}, {size / 1e6:.1f} MB, "
         f"ONNX Runtime within {worst:.0e} of torch."
     )
-    typer.echo(f"Next: python -m indexer build --bundle {out} --images ... --captions ... --index INDEX --promote")
+    typer.echo(
+        f"Next: python -m indexer build --bundle {out} --images ... --captions ... --index INDEX --promote"
+    )
 
 
 app.command("scenes")(scenes_command)

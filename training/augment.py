@@ -15,7 +15,9 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
     return torch.rand(count, generator=generator) * (high - low) + low
 
 
-def add_noise(waveform_BS: Tensor, snr_db: tuple[float, float], share: float, generator: torch.Generator) -> Tensor:
+def add_noise(
+    waveform_BS: Tensor, snr_db: tuple[float, float], share: float, generator: torch.Generator
+) -> Tensor:
     """White noise tilted towards low frequencies, at a random signal-to-noise ratio, on a share of the clips."""
     count = waveform_BS.shape[0]
     white = torch.randn(waveform_BS.shape, generator=generator)
@@ -25,7 +27,10 @@ def add_noise(waveform_BS: Tensor, snr_db: tuple[float, float], share: float, ge
     level = waveform_BS.square().mean(dim=1, keepdim=True).sqrt()
     snr = _uniform(count, *snr_db, generator)[:, None]
     chosen = (torch.rand(count, generator=generator) < share).float()[:, None]
-    return waveform_BS + chosen * noise * level * 10 ** (-snr / 20) / noise.square().mean(dim=1, keepdim=True).sqrt()
+    return (
+        waveform_BS
+        + chosen * noise * level * 10 ** (-snr / 20) / noise.square().mean(dim=1, keepdim=True).sqrt()
+    )
 
 
 def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Generator) -> Tensor:
@@ -60,7 +65,12 @@ def spec_augment(
 
 
 def crop_or_pad(
-    pixels_BCHW: Tensor, size: int, min_area: float, max_zoom_out: float, flip: bool, generator: torch.Generator
+    pixels_BCHW: Tensor,
+    size: int,
+    min_area: float,
+    max_zoom_out: float,
+    flip: bool,
+    generator: torch.Generator,
 ) -> Tensor:
     """Random window of each picture, resized to size x size: covers at least `min_area` of it, or goes past its edges.
 

@@ -108,7 +108,9 @@ def _make(
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         with (part / "pictures.u8").open("wb") as file:
             chunks = _chunks(data.pictures)
-            for picked, decoded in zip(chunks, pool.map(_decode_pictures, ((c, spec) for c in chunks)), strict=True):
+            for picked, decoded in zip(
+                chunks, pool.map(_decode_pictures, ((c, spec) for c in chunks)), strict=True
+            ):
                 for picture, array in zip(picked, decoded, strict=True):
                     if isinstance(array, str):
                         skipped["picture: " + array] += 1
@@ -119,7 +121,9 @@ def _make(
                 on_progress(done, total)
         with (part / "clips.i16").open("wb") as file:
             spoken = _chunks(data.clips)
-            for heard, samples in zip(spoken, pool.map(_decode_clips, ((c, spec) for c in spoken)), strict=True):
+            for heard, samples in zip(
+                spoken, pool.map(_decode_clips, ((c, spec) for c in spoken)), strict=True
+            ):
                 for clip, wave in zip(heard, samples, strict=True):
                     if isinstance(wave, str):
                         skipped["spoken caption: " + wave] += 1

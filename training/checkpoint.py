@@ -39,9 +39,13 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise RunError(f"{path.parent} holds no {path.name}; fit it first: python -m training fit --out {path.parent}") from error
+        raise RunError(
+            f"{path.parent} holds no {path.name}; fit it first: python -m training fit --out {path.parent}"
+        ) from error
     except Exception as error:  # torch.load raises many kinds on a damaged file
-        raise RunError(f"{path} cannot be read as a checkpoint ({type(error).__name__}); delete it or fit again") from error
+        raise RunError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}); delete it or fit again"
+        ) from error
     return state
 
 
@@ -58,7 +62,9 @@ def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
     run.mkdir(parents=True, exist_ok=True)
     if (run / "preset.json").is_file():
         if read_preset(run) != preset:
-            raise RunError(f"{run} was started with other settings; give another --out, or the settings it has")
+            raise RunError(
+                f"{run} was started with other settings; give another --out, or the settings it has"
+            )
         if json.loads((run / "data.json").read_text(encoding="utf-8")) != data:
             raise RunError(f"{run} was started on other data; give another --out, or the data it has")
         return

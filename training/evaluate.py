@@ -133,7 +133,9 @@ def embed(
         image.append(embedder.image([pixels for _, pixels in seen]))
     if not clips or not pictures:
         raise DatasetError(f"nothing of {data.name} could be decoded: {failed[0]}")
-    return Embedded(np.concatenate(speech), np.concatenate(image), tuple(clips), tuple(pictures), tuple(failed))
+    return Embedded(
+        np.concatenate(speech), np.concatenate(image), tuple(clips), tuple(pictures), tuple(failed)
+    )
 
 
 def score(embedded: Embedded) -> Scores:
@@ -142,9 +144,16 @@ def score(embedded: Embedded) -> Scores:
     directions = []
     for scores, relevant in ((scores_QG, relevant_QG), (scores_QG.T, relevant_QG.T)):
         answerable = relevant.any(axis=1)
-        scores, relevant = np.ascontiguousarray(scores[answerable]), np.ascontiguousarray(relevant[answerable])
+        scores, relevant = (
+            np.ascontiguousarray(scores[answerable]),
+            np.ascontiguousarray(relevant[answerable]),
+        )
         directions.append(
-            (recall_at_k(scores, relevant, KS), median_rank(scores, relevant), precision_at_k(scores, relevant, (10,))[10])
+            (
+                recall_at_k(scores, relevant, KS),
+                median_rank(scores, relevant),
+                precision_at_k(scores, relevant, (10,))[10],
+            )
         )
     (s2i, s_rank, s_precision), (i2s, i_rank, i_precision) = directions
     return Scores(
@@ -175,5 +184,7 @@ def table(rows: dict[str, Scores]) -> str:
         there = " | ".join(f"{s.speech_to_image[k]:.3f}" for k in KS)
         back = " | ".join(f"{s.image_to_speech[k]:.3f}" for k in KS)
         p_there, p_back = s.precision_at_10
-        lines.append(f"| {name} | {s.clips} | {s.pictures} | {there} | {p_there:.3f} | {back} | {p_back:.3f} |")
+        lines.append(
+            f"| {name} | {s.clips} | {s.pictures} | {there} | {p_there:.3f} | {back} | {p_back:.3f} |"
+        )
     return "\n".join(lines)

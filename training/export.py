@@ -63,10 +63,13 @@ def export(
         _export_speech(model.speech, spec, graphs[SPEECH_GRAPH])
         _export_image(model.image, spec, graphs[IMAGE_GRAPH])
         worst = max(
-            _compare_speech(graphs[SPEECH_GRAPH], model, waves), _compare_images(graphs[IMAGE_GRAPH], model, pictures)
+            _compare_speech(graphs[SPEECH_GRAPH], model, waves),
+            _compare_images(graphs[IMAGE_GRAPH], model, pictures),
         )
         if worst > PARITY:
-            raise ExportError(f"ONNX Runtime and torch differ by {worst:.1e}, more than {PARITY:.0e}; nothing written")
+            raise ExportError(
+                f"ONNX Runtime and torch differ by {worst:.1e}, more than {PARITY:.0e}; nothing written"
+            )
         bundle = write_bundle(
             out,
             name=name or preset.name,
@@ -84,7 +87,9 @@ def export(
     return bundle, worst
 
 
-def _to_onnx(module: nn.Module, example: tuple[torch.Tensor, ...], path: Path, names: Sequence[str], axes: Any) -> None:
+def _to_onnx(
+    module: nn.Module, example: tuple[torch.Tensor, ...], path: Path, names: Sequence[str], axes: Any
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter deprecates parts of itself
         program = torch.onnx.export(

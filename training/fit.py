@@ -140,7 +140,9 @@ class Fitter:
         loss = self.loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise FitError(f"the loss is {value} at step {batch.step}; lower the learning rate or look at the data")
+            raise FitError(
+                f"the loss is {value} at step {batch.step}; lower the learning rate or look at the data"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.preset.optimiser.clip_norm:
@@ -181,7 +183,9 @@ def fit(
     described = {"train": train.name, "clips": len(train.clips), "pictures": len(train.pictures)}
     start_run(run, preset, described)
     spec = cache_spec(preset.media.spec())
-    decoded = open_cache(train, spec, cache or run / "cache", workers or os.cpu_count() or 1, listener.decoding)
+    decoded = open_cache(
+        train, spec, cache or run / "cache", workers or os.cpu_count() or 1, listener.decoding
+    )
     max_samples = round(preset.media.max_seconds * preset.media.sample_rate_hz)
     loader = Loader(decoded, preset.stages, preset.seed, max_samples)
     fitter = Fitter(preset, device)
@@ -197,7 +201,10 @@ def fit(
             progress = Progress(batch.step + 1, preset.steps, loss, preset.learning_rate_at(batch.step), rate)
             listener.stepped(progress)
             if batch.step % 10 == 0:
-                log.write(json.dumps({"step": batch.step, "loss": round(loss, 5), "pairs_per_s": round(rate, 1)}) + "\n")
+                log.write(
+                    json.dumps({"step": batch.step, "loss": round(loss, 5), "pairs_per_s": round(rate, 1)})
+                    + "\n"
+                )
             last = fitter.step_done == preset.steps
             if last or fitter.step_done % preset.evaluate_every == 0:
                 scores = _judge(fitter, dev, run, listener)

@@ -41,7 +41,9 @@ class Sampler:
     def __init__(self, cache: Cache, stage: Stage, seed: int) -> None:
         self.stage, self.seed = stage, seed
         chosen = [
-            i for i, tags in enumerate(cache.picture_tags) if not stage.levels or tags.get("level") in stage.levels
+            i
+            for i, tags in enumerate(cache.picture_tags)
+            if not stage.levels or tags.get("level") in stage.levels
         ]
         if len(chosen) < stage.batch:
             raise DatasetError(
@@ -58,7 +60,9 @@ class Sampler:
         self.clips = {identity: np.asarray(indices) for identity, indices in clips.items()}
         silent = {self.identities[i] for i in chosen} - self.clips.keys()
         if silent:
-            raise DatasetError(f"{len(silent)} pictures have no spoken caption that decodes, {min(silent)} for one")
+            raise DatasetError(
+                f"{len(silent)} pictures have no spoken caption that decodes, {min(silent)} for one"
+            )
         self.per_epoch = len(chosen) // stage.batch
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
 

@@ -187,7 +187,9 @@ def load_preset(name_or_path: str, changes: dict[str, str] | None = None) -> Pre
     """A shipped preset by name or any TOML file by path; `changes` sets single values: {"optimiser.lr": "0.001"}."""
     path = PRESETS / f"{name_or_path}.toml" if name_or_path in shipped() else Path(name_or_path)
     if not path.is_file():
-        raise PresetError(f"no preset {name_or_path!r}; shipped are {', '.join(shipped())}, or give a TOML file")
+        raise PresetError(
+            f"no preset {name_or_path!r}; shipped are {', '.join(shipped())}, or give a TOML file"
+        )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         for key, text in (changes or {}).items():

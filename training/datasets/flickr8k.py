@@ -33,7 +33,9 @@ def read_split(folder: Path, split: str) -> list[str]:
     """Image file names of train, dev or test, in the list's order."""
     path = folder / f"Flickr_8k.{split}Images.txt"
     if split not in ("train", "dev", "test") or not path.is_file():
-        raise DatasetError(f"Flickr8k has splits train, dev and test; {split!r} needs {path.name} in {folder}")
+        raise DatasetError(
+            f"Flickr8k has splits train, dev and test; {split!r} needs {path.name} in {folder}"
+        )
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
@@ -47,18 +49,24 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
             f"{audio / 'wav2capt.txt'} is not there; give the Flickr Audio folder with --speech, or make one with: "
             f"python -m training speak --captions {folder} --out SPEECH"
         )
-    photos = next((folder / name for name in ("Flicker8k_Dataset", "Images") if (folder / name).is_dir()), None)
+    photos = next(
+        (folder / name for name in ("Flicker8k_Dataset", "Images") if (folder / name).is_dir()), None
+    )
     if photos is None:
         raise DatasetError(f"{folder} has neither Flicker8k_Dataset nor Images with the photos")
     skipped: Counter[str] = Counter()
     names = read_split(folder, split)
     there = {path.name for path in photos.iterdir()}
     skipped.update({"photo missing": sum(name not in there for name in names)})
-    pictures = [Picture(Path(name).stem, File(photos / name), Path(name).stem) for name in names if name in there]
+    pictures = [
+        Picture(Path(name).stem, File(photos / name), Path(name).stem) for name in names if name in there
+    ]
     captions, wanted = read_captions(folder), set(names)
     speakers = {}
     if (audio / "wav2spk.txt").is_file():
-        speakers = dict(line.split()[:2] for line in (audio / "wav2spk.txt").open(encoding="utf-8") if line.strip())
+        speakers = dict(
+            line.split()[:2] for line in (audio / "wav2spk.txt").open(encoding="utf-8") if line.strip()
+        )
     recorded = {path.name for path in (audio / "wavs").iterdir()}
     clips = []
     for line in (audio / "wav2capt.txt").open(encoding="utf-8"):

@@ -30,7 +30,9 @@ def _lines(path: Path, required: tuple[str, ...]) -> Iterator[dict[str, Any]]:
             except (json.JSONDecodeError, AttributeError) as error:
                 raise DatasetError(f"{path} line {number} is not a JSON object") from error
             if missing:
-                raise DatasetError(f"{path} line {number} lacks {missing[0]!r}; needed are {', '.join(required)}")
+                raise DatasetError(
+                    f"{path} line {number} lacks {missing[0]!r}; needed are {', '.join(required)}"
+                )
             yield record
 
 

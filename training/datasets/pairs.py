@@ -68,7 +68,9 @@ class PairSet:
         return replace(self, clips=tuple(clip for clip in self.clips if keep(clip)))
 
 
-def intersect(name: str, split: str, pictures: list[Picture], clips: list[Clip], skipped: Counter[str]) -> PairSet:
+def intersect(
+    name: str, split: str, pictures: list[Picture], clips: list[Clip], skipped: Counter[str]
+) -> PairSet:
     """Keep pictures that have a clip and clips that have a picture; count the rest. Empty is an error."""
     spoken, seen = {clip.identity for clip in clips}, {picture.identity for picture in pictures}
     kept_pictures = tuple(picture for picture in pictures if picture.identity in spoken)

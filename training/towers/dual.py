@@ -55,7 +55,12 @@ class DualEncoder(nn.Module):
         media, dim = preset.media, preset.embedding.dim
         normalise = preset.embedding.similarity == "cosine"
         speech = build_speech_tower(
-            preset.speech, preset.augment.speech, media.sample_rate_hz, media.max_seconds, dim, load_pretrained
+            preset.speech,
+            preset.augment.speech,
+            media.sample_rate_hz,
+            media.max_seconds,
+            dim,
+            load_pretrained,
         )
         self.speech = SpeechGraph(speech, normalise)
         self.image = ImageGraph(ImageTower(preset.image, media.image_size, dim, load_pretrained), normalise)

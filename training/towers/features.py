@@ -76,7 +76,9 @@ class Features(nn.Module):
         self.window = round(window_seconds * sample_rate_hz)
         self.hop = round(hop_seconds * sample_rate_hz)
         if self.window % self.hop:
-            raise ValueError(f"the window ({self.window} samples) must be a multiple of the hop ({self.hop} samples)")
+            raise ValueError(
+                f"the window ({self.window} samples) must be a multiple of the hop ({self.hop} samples)"
+            )
         if fft_size < self.window:
             raise ValueError(f"an FFT of {fft_size} is shorter than the window of {self.window} samples")
         self.kind = kind
@@ -99,7 +101,9 @@ class Features(nn.Module):
 
     def log_mel(self, waveform_BS: Tensor, samples_valid_B: Tensor) -> tuple[Tensor, Tensor]:
         """waveform [B, S] in [-1, 1] -> log-mel [B, T, M] and mask [B, T]; T = S // hop - window // hop + 1."""
-        inside = torch.arange(waveform_BS.shape[1], device=waveform_BS.device)[None, :] < samples_valid_B[:, None]
+        inside = (
+            torch.arange(waveform_BS.shape[1], device=waveform_BS.device)[None, :] < samples_valid_B[:, None]
+        )
         waveform_BS = waveform_BS * inside.to(waveform_BS.dtype)
         parts = self.window // self.hop
         hops = waveform_BS.shape[1] // self.hop

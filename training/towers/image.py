@@ -23,7 +23,9 @@ class ImageTower(nn.Module):
         if self.by_attention:
             every = timm.create_model(config.model, features_only=True).feature_info.reduction()
             if config.reduction not in every:
-                raise ValueError(f"{config.model} has feature maps at reductions {every}, not at {config.reduction}")
+                raise ValueError(
+                    f"{config.model} has feature maps at reductions {every}, not at {config.reduction}"
+                )
             self.backbone = timm.create_model(
                 config.model,
                 pretrained=config.pretrained and load_pretrained,
@@ -31,12 +33,22 @@ class ImageTower(nn.Module):
                 out_indices=(every.index(config.reduction),),
             )
         else:
-            self.backbone = timm.create_model(config.model, pretrained=config.pretrained and load_pretrained, num_classes=0)
-        settings = timm.get_pretrained_cfg(config.model).to_dict() if config.pretrained else {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+            self.backbone = timm.create_model(
+                config.model, pretrained=config.pretrained and load_pretrained, num_classes=0
+            )
+        settings = (
+            timm.get_pretrained_cfg(config.model).to_dict()
+            if config.pretrained
+            else {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+        )
         self.mean: Tensor
         self.scale: Tensor
-        self.register_buffer("mean", 255 * torch.tensor(settings["mean"]).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", 255 * torch.tensor(settings["std"]).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", 255 * torch.tensor(settings["mean"]).reshape(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "scale", 255 * torch.tensor(settings["std"]).reshape(1, 3, 1, 1), persistent=False
+        )
         if self.by_attention:
             with torch.no_grad():
                 shape = self.backbone.eval()(torch.zeros(1, 3, image_size, image_size))[0].shape

@@ -53,7 +53,10 @@ class TransformerBlock(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
         self.feed = nn.Sequential(
-            nn.Linear(channels, 3 * channels), nn.GELU(), nn.Dropout(dropout), nn.Linear(3 * channels, channels)
+            nn.Linear(channels, 3 * channels),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(3 * channels, channels),
         )
         self.dropout = nn.Dropout(dropout)
 

@@ -44,17 +44,26 @@ class SpectrogramTower(nn.Module):
     """MFCCs stacked to three channels, cropped or padded to a fixed number of frames, through a timm network."""
 
     def __init__(
-        self, config: SpeechTowerConfig, front: AugmentedFeatures, max_samples: int, dim: int, load_pretrained: bool
+        self,
+        config: SpeechTowerConfig,
+        front: AugmentedFeatures,
+        max_samples: int,
+        dim: int,
+        load_pretrained: bool,
     ) -> None:
         super().__init__()
         self.front = front
         self.max_samples = max_samples
-        self.backbone = timm.create_model(config.model, pretrained=config.pretrained and load_pretrained, num_classes=0)
+        self.backbone = timm.create_model(
+            config.model, pretrained=config.pretrained and load_pretrained, num_classes=0
+        )
         width = int(self.backbone.num_features)
         self.project: nn.Module = nn.Identity() if width == dim else nn.Linear(width, dim)
 
     def forward(self, waveform_BS: Tensor, samples_valid_B: Tensor) -> Tensor:
-        room = torch.zeros(waveform_BS.shape[0], self.max_samples, dtype=waveform_BS.dtype, device=waveform_BS.device)
+        room = torch.zeros(
+            waveform_BS.shape[0], self.max_samples, dtype=waveform_BS.dtype, device=waveform_BS.device
+        )
         fixed_BS = torch.cat([waveform_BS, room], dim=1)[:, : self.max_samples]
         features_BTM, mask_BT = self.front(fixed_BS, torch.clamp(samples_valid_B, max=self.max_samples))
         picture = (features_BTM * mask_BT[:, :, None]).transpose(1, 2)[:, None].expand(-1, 3, -1, -1)
@@ -69,11 +78,11 @@ class ConvTower(nn.Module):
         super().__init__()
         self.front = front
         c = config.width
-        self.stem = nn.ModuleList(
-            [MaskedConv(front.features.bands, c, 5, 2), MaskedConv(c, c, 5, 2)]
-        )
+        self.stem = nn.ModuleList([MaskedConv(front.features.bands, c, 5, 2), MaskedConv(c, c, 5, 2)])
         self.convs = nn.ModuleList([ResidualConv(c, 5, config.groups) for _ in range(config.convs)])
-        self.blocks = nn.ModuleList([TransformerBlock(c, config.heads, config.dropout) for _ in range(config.blocks)])
+        self.blocks = nn.ModuleList(
+            [TransformerBlock(c, config.heads, config.dropout) for _ in range(config.blocks)]
+        )
         self.pool = AttentionPool(c, config.heads, dim)
 
     def forward(self, waveform_BS: Tensor, samples_valid_B: Tensor) -> Tensor:
