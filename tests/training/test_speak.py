@@ -1,5 +1,6 @@
 """Speak: draws as published, clips that can be made again, resume, sources with their traps, FACC."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -74,6 +75,18 @@ def flickr8k(folder: Path) -> Path:
     (folder / "Flickr_8k.devImages.txt").write_text("102_ab_c.jpg\n")
     (folder / "Flickr_8k.testImages.txt").write_text("103_ab_c.jpg\n")
     return folder
+
+
+def living(session: int) -> list[str]:
+    """Processes of a session that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            name, _, rest = stat.read_text().rpartition(")")
+            state, _parent, _group, its_session = rest.split()[:4]
+            if int(its_session) == session and state != "Z":
+                found.append(name)
+    return found
 
 
 def test_draws_follow_the_published_distributions() -> None:
@@ -176,18 +189,22 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
         "from pathlib import Path; from training.speak import speak; "
-        f"speak(Path({str(source)!r}), Path({str(out)!r}), voices={VOICES!r}, workers=1)"
+        f"speak(Path({str(source)!r}), Path({str(out)!r}), voices={VOICES!r}, workers=2)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
     deadline = time.monotonic() + 30
-    while len(list(out.glob("speech/*.flac"))) < 60 and time.monotonic() < deadline:
+    journal = out / "captions.jsonl.partial"
+    while (not journal.exists() or journal.read_bytes().count(b"}") < 48) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    while living(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not living(process.pid), "the workers outlived the run"
     assert not (out / "captions.jsonl").exists(), "the run ended before it could be killed"
     stamps = {p: p.stat().st_mtime_ns for p in out.glob("speech/*.flac")}
-    with (out / "captions.jsonl.partial").open("a") as journal:
-        journal.write('{"id": "s000_0", "path": "spee')  # a line cut short
+    with journal.open("a") as lines:
+        lines.write('{"id": "s000_0", "path": "spee')  # a line cut short
 
     report = speak(source, out, voices=VOICES, workers=2)
     assert report.clips == 200

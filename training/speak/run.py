@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -163,7 +164,7 @@ def _made(jobs: Sequence[ClipJob], workers: int) -> Iterator[list[ClipResult]]:
         return
     # Spawned, not forked: the parent has threads (the progress bar) and may have a library state of its own.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         waiting: set[Future[list[ClipResult]]] = {
             pool.submit(make_clips, task) for task in islice(tasks, workers * _TASKS_AHEAD)
         }
@@ -179,6 +180,18 @@ def _made(jobs: Sequence[ClipJob], workers: int) -> Iterator[list[ClipResult]]:
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would otherwise wait for its next task for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _cores() -> int:
