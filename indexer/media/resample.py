@@ -36,9 +36,15 @@ def resample(mono: npt.NDArray[np.float32], from_hz: int, to_hz: int) -> npt.NDA
     frame.pts = 0
     graph.push(frame)
     graph.push(None)
-    parts = [part.to_ndarray()[0].astype(np.float32, copy=False) for part in _pull(graph)]
-    resampled: npt.NDArray[np.float32] = np.concatenate(parts)[: round(len(mono) * to_hz / from_hz)]
-    return resampled
+    resampled = np.zeros(round(len(mono) * to_hz / from_hz), np.float32)
+    filled = 0
+    for part in _pull(graph):
+        samples = part.to_ndarray()[0][: len(resampled) - filled]
+        resampled[filled : filled + len(samples)] = samples
+        filled += len(samples)
+    return (
+        resampled  # FFmpeg may leave out the last sample, and gives none for a signal shorter than its filter
+    )
 
 
 def _pull(graph: Graph) -> Iterator[AudioFrame]:

@@ -56,6 +56,7 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"BM", "a BMP image"),
     (b"FORM", "an AIFF recording"),
+    (b"RIFX", "a big-endian WAV"),  # FFmpeg reads its samples in the wrong order, as noise
     (b"caff", "a CAF recording"),
     (b"#!AMR", "an AMR recording"),
     (b"\x30\x26\xb2\x75", "a Windows Media file"),
@@ -72,7 +73,7 @@ def sniff(data: bytes) -> MediaType:
     for prefix, media_type in _PREFIXES:
         if data.startswith(prefix):
             return media_type
-    if data[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and data[8:12] == b"WAVE":
+    if data[:4] in (b"RIFF", b"RF64", b"BW64") and data[8:12] == b"WAVE":
         return WAV
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WEBP

@@ -46,6 +46,7 @@ _MARGIN_SECONDS = (
     0.25  # read beyond max_seconds, so that the last samples kept are resampled with their neighbours
 )
 _LOUDEST = 16.0
+_PACKETS_PER_SECOND = 1000  # the shortest in use last 2.5 ms; a header can claim millions
 
 
 def decode_speech(data: bytes, spec: MediaSpec, limits: MediaLimits | None = None) -> Waveform:
@@ -178,7 +179,9 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
     enough_seconds = spec.max_seconds + _MARGIN_SECONDS
     last_pts: int | None = None
     try:
-        for packet in container.demux(stream):
+        for number, packet in enumerate(container.demux(stream)):
+            if number > limits.max_source_seconds * _PACKETS_PER_SECOND:
+                raise MediaError("undecodable", "The recording is cut into more pieces than sound has.")
             if source.seconds < enough_seconds:
                 try:
                     frames = packet.decode()
