@@ -6,6 +6,8 @@ Shape legend: B batch, S samples, T frames, M bands, H W picture size.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,21 +18,20 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 
 def add_noise(
-    waveform_BS: Tensor, snr_db: tuple[float, float], share: float, generator: torch.Generator
+    log_mel_BTM: Tensor, mask_BT: Tensor, snr_db: tuple[float, float], share: float, generator: torch.Generator
 ) -> Tensor:
-    """White noise tilted towards low frequencies, at a random signal-to-noise ratio, on a share of the clips."""
-    count = waveform_BS.shape[0]
-    white = torch.randn(waveform_BS.shape, generator=generator)
-    tilt = _uniform(count, 0.0, 0.95, generator)[:, None]
-    noise = white.clone()
-    noise[:, 1:] += tilt * white[:, :-1]
-    level = waveform_BS.square().mean(dim=1, keepdim=True).sqrt()
-    snr = _uniform(count, *snr_db, generator)[:, None]
-    chosen = (torch.rand(count, generator=generator) < share).float()[:, None]
-    return (
-        waveform_BS
-        + chosen * noise * level * 10 ** (-snr / 20) / noise.square().mean(dim=1, keepdim=True).sqrt()
-    )
+    """Stationary noise on a share of the clips, at a random ratio to the clip's mean power and with a random tilt.
+
+    Powers of independent signals add, so the noise is added to each band's power: no waveform has to be drawn.
+    """
+    count, _, bands = log_mel_BTM.shape
+    weight = mask_BT[:, :, None]
+    power = (log_mel_BTM.exp() * weight).sum(dim=(1, 2)) / (weight.sum(dim=(1, 2)) * bands)
+    level = power.log() - _uniform(count, *snr_db, generator) * math.log(10) / 10
+    tilt = _uniform(count, -2.0, 1.0, generator)[:, None] * torch.linspace(-1, 1, bands)[None, :]
+    chosen = (torch.rand(count, generator=generator) < share)[:, None, None]
+    noisy = torch.logaddexp(log_mel_BTM, (level[:, None] + tilt)[:, None, :])
+    return torch.where(chosen, noisy, log_mel_BTM)
 
 
 def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Generator) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from indexer.durable import replace_text
-from training.augment import add_noise, colour, crop_or_pad
+from training.augment import colour, crop_or_pad
 from training.cache import cache_spec, open_cache
 from training.checkpoint import load_state, save_state, start_run
 from training.datasets.pairs import PairSet
@@ -108,9 +108,6 @@ class Fitter:
         augment = self.preset.augment
         generator = torch.Generator().manual_seed(self.preset.seed * 1_000_003 + batch.step)
         torch.manual_seed(self.preset.seed * 1_000_003 + batch.step)  # dropout
-        waveform = batch.waveform_BS
-        if augment.speech.noise_share:
-            waveform = add_noise(waveform, augment.speech.noise_snr_db, augment.speech.noise_share, generator)
         pixels = batch.pixels_BHWC.permute(0, 3, 1, 2).to(torch.float32)
         i = augment.image
         if i.min_area < 1 or i.max_zoom_out > 1 or i.flip:
@@ -121,7 +118,7 @@ class Fitter:
         for module in self.model.modules():
             if isinstance(module, AugmentedFeatures):
                 module.generator = generator
-        speech_BD = self.model.speech(waveform.to(self.device), batch.samples_valid_B.to(self.device))
+        speech_BD = self.model.speech(batch.waveform_BS.to(self.device), batch.samples_valid_B.to(self.device))
         image_BD = self.model.image.embed_float(
             pixels.to(self.device).contiguous(memory_format=torch.channels_last)
         )

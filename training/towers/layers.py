@@ -50,13 +50,13 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_1, self.norm_2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
+        self.qkv = nn.Linear(channels, 2 * channels)
         self.out = nn.Linear(channels, channels)
         self.feed = nn.Sequential(
-            nn.Linear(channels, 3 * channels),
+            nn.Linear(channels, 2 * channels),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(3 * channels, channels),
+            nn.Linear(2 * channels, channels),
         )
         self.dropout = nn.Dropout(dropout)
 

@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from training.augment import spec_augment, warp
+from training.augment import add_noise, spec_augment, warp
 from training.preset import SpeechAugment, SpeechTowerConfig
 from training.towers.features import Features
 from training.towers.layers import AttentionPool, MaskedConv, ResidualConv, TransformerBlock
@@ -32,6 +32,8 @@ class AugmentedFeatures(nn.Module):
             return features_BTM, mask_BT
         a = self.augment
         log_mel_BTM, mask_BT = self.features.log_mel(waveform_BS, samples_valid_B)
+        if a.noise_share:
+            log_mel_BTM = add_noise(log_mel_BTM, mask_BT, a.noise_snr_db, a.noise_share, self.generator)
         if a.warp_frequency or a.warp_time:
             log_mel_BTM = warp(log_mel_BTM, a.warp_frequency, a.warp_time, self.generator)
         features_BTM = self.features.finish(log_mel_BTM, mask_BT)
