@@ -28,7 +28,7 @@ UNIMPORTED = {
     "fastapi-offline": "its copy of Swagger UI is what /docs serves",
     "python-multipart": "starlette parses multipart bodies with it",
     "onnxscript": "torch.onnx.export(dynamo=True) writes graphs with it",
-    "transformers": "the systems on HuBERT and CLIP need it; part of the extra so that it stays one coherent set",
+    "transformers": "the systems on HuBERT and CLIP need it, in one coherent set with torch",
     "torchvision": "timm imports it, and it must come from the same place as torch",
 }
 
