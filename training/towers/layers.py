@@ -6,8 +6,8 @@ Shape legend: B batch, T sequence length, C channels, H heads, D embedding.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 MASKED = -1e4
 """Added to attention scores outside the mask; finite, so that half precision survives it."""
@@ -28,7 +28,7 @@ class MaskedConv(nn.Module):
     def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         if self.stride > 1:
             mask_BT = mask_BT[:, :: self.stride]
-        return F.gelu(self.norm(self.conv(x_BCT))) * mask_BT[:, None, :], mask_BT
+        return functional.gelu(self.norm(self.conv(x_BCT))) * mask_BT[:, None, :], mask_BT
 
 
 class ResidualConv(nn.Module):
@@ -50,7 +50,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_1, self.norm_2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 2 * channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
         self.feed = nn.Sequential(
             nn.Linear(channels, 2 * channels),
