@@ -15,6 +15,7 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
   const alert = byId("alert");
   const meter = liveMeter(byId("meter"));
   let session = null;
+  let turn = 0;
   let countdown = 0;
 
   function mode(name) {
@@ -63,6 +64,7 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
     alert.replaceChildren(element("div", { class: "alert-box" }, icon("alert"),
       element("p", { class: "alert-title" }, title), dismiss, element("p", { class: "alert-detail" }, detail),
       buttons.length ? element("p", { class: "alert-ways" }, ...buttons) : null));
+    alert.scrollIntoView({ block: "nearest" });
   }
 
   async function record() {
@@ -70,8 +72,9 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
     onStart();
     mode("asking");
     const limit = maxSeconds();
+    const mine = (turn += 1);
     try {
-      session = await startRecording({
+      const started = await startRecording({
         maxSeconds: limit,
         onLevel(level, elapsed) {
           button.style.setProperty("--level", level.toFixed(3));
@@ -81,27 +84,36 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
         },
         onLimit: () => announce(`Stopped at ${limit} seconds, the longest this service listens to.`),
       });
-      mode("recording");
-      const recording = await session.finished;
+      if (mine === turn) {
+        session = { ...started, turn: mine };
+        mode("recording");
+      } else started.discard();
+      const recording = await started.finished;
       // Something else may have begun meanwhile (a file dropped), and then the mode is its own.
-      if (box.dataset.mode === "recording") mode("idle");
+      if (mine === turn || box.dataset.mode === "recording") mode("idle");
       if (recording) onRecording(recording);
       else announce("Recording discarded.");
     } catch (error) {
+      if (mine !== turn) return;
       mode("idle");
       onTrouble(error);
     } finally {
-      session = null;
+      if (session?.turn === mine) session = null;
       meter.clear();
       button.style.setProperty("--level", 0);
       button.style.setProperty("--spent", 0);
     }
   }
 
-  const discard = () => session?.discard();
+  /** Also while the browser still asks about the microphone: what it then gives is let go at once. */
+  function discard() {
+    if (session || box.dataset.mode === "asking") turn += 1;
+    if (box.dataset.mode === "asking") mode("idle");
+    session?.discard();
+  }
 
   function cancel() {
-    if (session) discard();
+    if (session || box.dataset.mode === "asking") discard();
     else if (box.dataset.mode === "searching") onCancel();
   }
 

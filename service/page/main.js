@@ -77,7 +77,7 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
   composer.mode("searching");
   const patience = setTimeout(announce, 800, "Searching.");
   try {
-    const result = await answerTo(step, limits.max_k, mark.signal);
+    const result = await answerTo(step, { maxHits: limits.max_k, again: entry !== "push", signal: mark.signal });
     if (ongoing !== mark) return;
     composer.mode("idle");
     const stop = { step, label: labelOf(step) };
@@ -93,7 +93,6 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
       announce("Search cancelled.");
       return;
     }
-    window.scrollTo(0, 0);
     composer.complain(explain(error), () => go(step, { trail, entry, place }));
   } finally {
     clearTimeout(patience);
@@ -125,7 +124,7 @@ function showResults({ step, label }, { answer, elapsedMs, own, item }, trail, {
   if (own) renderOwn(byId("query"), own, answer.query, limits.max_seconds);
   else renderItem(byId("query"), step.collection, item);
   byId("results-title").textContent = hits.length ? `${found}, closest first` : `There are ${found} in this index`;
-  const hint = target === "images" ? "Choose one to hear what was said of it." : "Play them, or choose one to see its pictures.";
+  const hint = target === "images" ? "Choose one to hear its captions." : "Play them, or choose one to see its pictures.";
   byId("results-hint").textContent = hits.length ? hint : "";
   checkShow(step);
   renderHits(byId("hits"), answer, follow);

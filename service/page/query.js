@@ -13,7 +13,8 @@ export function renderOwn(panel, own, told, maxSeconds) {
   const title = heard ? (own.recorded ? "You said" : "You played") : "You showed";
   const body = heard
     ? createPlayer({ url: own.url, name: own.recorded ? "your recording" : own.name, wave: own.wave, seconds })
-    : element("img", { class: "shown", src: own.url, alt: `Your picture ${own.recorded ? "" : own.name}`.trim() });
+    : element("img", { src: own.url, alt: `Your picture ${own.name}` });
+  body.addEventListener("error", () => body.replaceWith(element("p", {}, "A picture of a kind that this browser cannot show.")));
   const note = told.truncated ? `Only the first ${maxSeconds} seconds were listened to.` : null;
   fill(panel, title, body, note ?? (own.recorded ? null : own.name));
 }
@@ -22,7 +23,7 @@ export function renderItem(panel, collection, found) {
   const words = wordsOf(collection, found);
   const body = collection === "images"
     ? element("a", { href: mediaUrl(collection, found), "aria-label": `Open in full size: ${nameOf(collection, found)}` },
-        thumbnail(found, { eager: true }))
+        thumbnail(found, { eager: true, large: true }))
     : createPlayer({ url: mediaUrl(collection, found), name: nameOf(collection, found),
         wave: thumbnailUrl(collection, found), seconds: found.metadata?.seconds ?? found.seconds });
   fill(panel, collection === "images" ? "Starting from this picture" : "Starting from this caption", body,

@@ -41,7 +41,8 @@ export async function startRecording({ maxSeconds, onLevel, onLimit }) {
   const context = new AudioContext();
   const analyser = new AnalyserNode(context, { fftSize: 1024 });
   context.createMediaStreamSource(stream).connect(analyser);
-  await context.resume();
+  // Not waited for: a browser that keeps it suspended shows no level, but records all the same.
+  context.resume().catch(() => undefined);
 
   const chunks = [];
   const levels = [];

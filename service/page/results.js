@@ -28,11 +28,18 @@ export function itemLink(collection, found, follow, properties, ...children) {
   return link;
 }
 
-export function thumbnail(found, { eager = false } = {}) {
+/** eager: at once, not when scrolled to. large: shown large, so the picture itself takes the thumbnail's place when it is here. */
+export function thumbnail(found, { eager = false, large = false } = {}) {
   const image = element("img", { src: thumbnailUrl("images", found), alt: nameOf("images", found),
     loading: eager ? "eager" : "lazy", decoding: "async", width: 256, height: 256 });
+  const whole = mediaUrl("images", found);
   // Where no thumbnail was made the picture itself does; once only, or a missing picture would ask for ever.
-  image.addEventListener("error", () => { image.src = mediaUrl("images", found); }, { once: true });
+  image.addEventListener("error", () => { image.src = whole; }, { once: true });
+  if (large) {
+    // Some formats that can be indexed no browser shows (TIFF): then the thumbnail stays.
+    const ahead = element("img", { src: whole });
+    ahead.decode().then(() => { image.src = whole; }, () => undefined);
+  }
   return image;
 }
 
@@ -40,7 +47,7 @@ function pictureHit(hit, follow) {
   const words = wordsOf("images", hit);
   return [
     itemLink("images", hit, follow, { class: "picture", title: words ?? "", id: `hit-${hit.id}` },
-      thumbnail(hit, { eager: hit.rank <= 5 }),
+      thumbnail(hit, { eager: hit.rank <= 5, large: hit.rank === 1 }),
       element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")),
   ];
 }
@@ -54,10 +61,13 @@ function captionHit(hit, follow) {
       itemLink("captions", hit, follow, { class: wordsOf("captions", hit) ? "words" : "words unworded", id: `hit-${hit.id}` }, name,
         element("span", { class: "reach" })),
       element("p", { class: "by" },
-        voice ? element("span", {}, `Voice ${voice}`) : null,
+        voice ? element("span", {}, `Voice ${voiceName(voice)}`) : null,
         element("span", { class: "whisper", "aria-hidden": "true" }, "See its pictures", icon("arrow")))),
   ];
 }
+
+/** A voice without the engine it came from: "espeak:en-gb+Annie" is called en-gb+Annie. */
+const voiceName = (voice) => String(voice).replace(/^[a-z]+:/, "");
 
 /** The score as a bar, `full` filling it, and a figure. */
 function closeness(hit, full) {

@@ -22,10 +22,10 @@ export function keep(file, { recorded = false, seconds, wave } = {}) {
 
 export const kept = (number) => mine.get(number);
 
-/** Answers a step: from what was answered before, else from the service. Gives {answer, elapsedMs, own?, item?}. */
-export async function answerTo(step, maxHits, signal) {
+/** Answers a step, from what was answered before if `again`. Gives {answer, elapsedMs, own?, item?}. */
+export async function answerTo(step, { maxHits, again, signal }) {
   const url = urlOf(step);
-  if (answers.has(url)) return answers.get(url);
+  if (again && answers.has(url)) return answers.get(url);
   const began = performance.now();
   const k = Math.min(HITS, maxHits);
   const found = step.kind === "mine" ? await byOwn(step, k, signal) : await byItem(step, k, signal);
