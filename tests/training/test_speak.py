@@ -369,5 +369,11 @@ def test_the_command(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert refused.output.count("\n") == 1
     assert "reserved for evaluation" in refused.output
+    (tmp_path / "file").touch()
+    blocked = runner.invoke(
+        app, [str(source), "--out", str(tmp_path / "file/out"), "--voices", "espeak:en-us"]
+    )
+    assert blocked.exit_code == 1
+    assert "Not a directory; put that right" in blocked.output
     assert runner.invoke(app, [*arguments, "--per-caption", "0"]).exit_code == 2
     assert runner.invoke(app, [str(source)]).exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,8 +99,11 @@ def write_clip(samples: npt.NDArray[np.int16], path: Path, format: Format) -> No
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
+    # Encoded in memory: the codec library would not tell a full disk from success, and takes longer.
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, SAMPLE_RATE_HZ, format=format.upper(), subtype="PCM_16")
     try:
-        soundfile.write(temporary, samples, SAMPLE_RATE_HZ, format=format.upper(), subtype="PCM_16")
+        temporary.write_bytes(encoded.getbuffer())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

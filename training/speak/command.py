@@ -74,7 +74,11 @@ def speak_command(
     except (CaptionsError, VoiceError, EngineError, SpeechError, OSError) as error:
         if debug:
             raise
-        typer.echo(f"speak: {error}", err=True)
+        told = str(error)
+        if isinstance(error, OSError):
+            what = f"{error.filename or out}: {error.strerror or error}"
+            told = f"{what}; put that right, then repeat the command to go on."
+        typer.echo(f"speak: {told}", err=True)
         raise typer.Exit(1) from error
     for clip_id, reason in list(report.failures.items())[:_FAILURES_SHOWN]:
         typer.echo(f"failed: {clip_id}: {reason}", err=True)
