@@ -45,6 +45,7 @@ class Recipe:
     seed: int
     size: int
     close_ups: float
+    held_out: int
     prefix: str
 
     def name(self, index: int) -> str:
@@ -54,7 +55,9 @@ class Recipe:
         return self.out / "images" / f"{self.name(index)}.jpg"
 
     def level(self, index: int) -> str:
-        return "close-up" if self._rng(index, "level").random() < self.close_ups else "scene"
+        """Close-ups are a curriculum: what is held out for dev and test are scenes."""
+        drawn = index >= self.held_out and self._rng(index, "level").random() < self.close_ups
+        return "close-up" if drawn else "scene"
 
     def scene(self, index: int) -> tuple[Scene, Random]:
         """The scene, and the generator in the state from which its picture is painted."""
@@ -88,8 +91,8 @@ def render_corpus(
     """`count` pictures of size x size with five captions each.
 
     The first `test` scenes are the test split, the next `dev` the dev split, all others train, so that a
-    corpus grows without moving anything between splits. `close_ups` is the share of single objects on a plain
-    ground. `workers` defaults to one a core; they are spawned, so a script needs its `__main__` guard.
+    corpus grows without moving anything between splits. `close_ups` is the share of train pictures that
+    show one kind of object on a plain ground. `workers` defaults to one a core; they are spawned, so a script needs its `__main__` guard.
     Raises ValueError when the figures do not fit together.
     """
     if count < 1 or size < 32 or dev < 0 or test < 0 or dev + test > count or not 0 <= close_ups <= 1:
@@ -97,7 +100,7 @@ def render_corpus(
             f"asked for count={count}, size={size}, dev={dev}, test={test}, close_ups={close_ups}; "
             "count must be at least 1 and hold dev and test, size at least 32, close_ups between 0 and 1"
         )
-    recipe = Recipe(Path(out), seed, size, close_ups, prefix)
+    recipe = Recipe(Path(out), seed, size, close_ups, dev + test, prefix)
     (recipe.out / "images").mkdir(parents=True, exist_ok=True)
     missing = [index for index in range(count) if not _is_there(recipe, index)]
     if missing:
