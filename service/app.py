@@ -18,8 +18,8 @@ from service import errors
 from service.body_limit import BodyLimit
 from service.item_path import KeepEncodedSlashes
 from service.metrics import CountRequests, Metrics
+from service.openapi import PROBLEM_RESPONSE, describe
 from service.routes import health, index, items, pages, queries
-from service.schemas import ProblemAnswer
 from service.search import Searcher
 from service.security import SecurityHeaders
 from service.settings import Settings
@@ -76,8 +76,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         docs_url=None,  # both of FastAPI's own pages load their code from a third-party host
         redoc_url=None,
         redirect_slashes=False,
-        responses={"default": {"model": ProblemAnswer, "description": "A problem", "content": _PROBLEM}},
+        responses=PROBLEM_RESPONSE,
     )
+    describe(app)
     app.state.service = service
     errors.install(app)
     for router in (queries.router, items.router, index.router, health.router):
@@ -89,9 +90,6 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=service.metrics)
     return app
-
-
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
 
 
 def _version() -> str:

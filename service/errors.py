@@ -109,6 +109,8 @@ def problem_of(error: Exception) -> Problem:
                 error.status_code, "bad-request" if error.status_code < 500 else "internal-error"
             )
         ]
+    if isinstance(error, RequestValidationError) and error.errors()[0]["loc"][0] == "path":
+        return PROBLEMS["unknown-collection"]  # the only part of a path that takes certain words
     for kind in type(error).__mro__:
         if kind in TABLE:
             return PROBLEMS[TABLE[kind]]

@@ -71,7 +71,7 @@ class Embedded:
     """Vectors float32 [N, dim] in the order of the files, and what each file was."""
 
     files: list[Clip | Picture]
-    vectors_ND: NDArray[np.float32]  # noqa: N815 - shape suffix
+    vectors_ND: NDArray[np.float32]
     generation: str
     model: str
     timings_ms: dict[Stage, float]

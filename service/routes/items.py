@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from typing import Annotated
 from urllib.parse import quote
 
@@ -28,6 +27,7 @@ Version = Annotated[
         alias="v", description="A generation; while it is the one served, the answer may be cached for good."
     ),
 ]
+_EXTENSIONS = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "image/jpeg": ".jpg", "image/tiff": ".tif"}
 _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
@@ -173,5 +173,5 @@ def _unchanged(request: Request, etag: str) -> bool:
 
 def _disposition(item_id: str, mime: str) -> str:
     """Shown in place, and saved under the last part of the id."""
-    name = item_id.rsplit("/", 1)[-1] + (mimetypes.guess_extension(mime) or "")
+    name = item_id.rsplit("/", 1)[-1] + _EXTENSIONS.get(mime, "." + mime.partition("/")[2])
     return f"inline; filename*=UTF-8''{quote(name, safe='')}"

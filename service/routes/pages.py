@@ -62,7 +62,7 @@ def install(app: FastAPI, page: Path = PAGE) -> None:
     """Serve the page at / and /page/, and Swagger UI at /docs from the assets that fastapi-offline carries.
     """
     app.include_router(router)
-    static = _Revalidated(directory=page)
+    static = _Revalidated(directory=page, html=True)
 
     async def front(request: Request) -> Response:
         return await static.get_response("index.html", request.scope)

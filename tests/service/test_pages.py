@@ -1,0 +1,154 @@
+"""The page, the OpenAPI page, the document behind it, and the headers that keep a browser safe."""
+
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+from starlette.testclient import TestClient
+
+from service.schemas import ProblemAnswer
+
+
+def test_the_page_comes_from_here_and_may_load_only_from_here(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'self'"
+    assert policy["media-src"] == "'self' blob:"
+    assert policy["img-src"] == "'self' blob: data:"
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["permissions-policy"].startswith("microphone=(self)")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert client.head("/").headers["etag"] == answer.headers["etag"]
+    again = client.get("/", headers={"if-none-match": answer.headers["etag"]})
+    assert again.status_code == 304
+    assert client.get("/page/").text == answer.text
+
+
+def test_everything_the_page_names_is_there(client: TestClient) -> None:
+    named = re.findall(r'(?:src|href)="([^"#:]+)(?:#[^"]*)?"', client.get("/").text)
+    assert named
+    for address in named:
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        if address.endswith(".js"):
+            assert answer.headers["content-type"].startswith("text/javascript")
+
+
+def test_the_openapi_page_needs_no_other_host(client: TestClient) -> None:
+    text = client.get("/docs").text
+    assert "http" not in text
+    for address in re.findall(r'(?:src|href)="(/[^"]+)"', text):
+        assert client.get(address).status_code == 200, address
+    assert (
+        "script-src" not in client.get("/docs").headers["content-security-policy"]
+    )  # so default-src 'self' holds
+    for call in ("/docs", "/"):
+        assert client.head(call).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def test_the_openapi_document_is_valid_and_whole(document: dict[str, Any]) -> None:
+    validate(document)
+    assert set(document["paths"]) == {
+        "/v1/search/images",
+        "/v1/search/captions",
+        "/v1/embeddings",
+        "/v1/items/{collection}",
+        "/v1/items/{collection}/{id}",
+        "/v1/items/{collection}/{id}/media",
+        "/v1/items/{collection}/{id}/thumbnail",
+        "/v1/items/{collection}/{id}/neighbours",
+        "/v1/index",
+        "/v1/limits",
+        "/v1/index/promote",
+        "/v1/index/rollback",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/problems/{name}",
+    }
+
+
+def test_every_call_is_described_and_says_how_it_fails(document: dict[str, Any]) -> None:
+    for path, calls in document["paths"].items():
+        for call in calls.values():
+            assert call["summary"], path
+            assert call["description"], path
+            assert list(call["responses"]["default"]["content"]) == ["application/problem+json"], path
+            assert "422" not in call["responses"], path  # a wrong parameter is 400 here
+
+
+def test_a_file_can_be_sent_from_the_openapi_page(document: dict[str, Any]) -> None:
+    for path in ("/v1/search/images", "/v1/search/captions", "/v1/embeddings"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]
+        assert {"multipart/form-data", "audio/*", "image/*", "application/octet-stream"} == set(content)
+        field = content["multipart/form-data"]["schema"]["properties"]["file"]
+        assert field.get("format") == "binary" or field["items"]["format"] == "binary"
+
+
+def test_examples_are_there_and_true_to_their_schemas(document: dict[str, Any]) -> None:
+    from service import schemas
+
+    answers = [name for name in document["components"]["schemas"] if name.endswith("Answer")]
+    assert len(answers) >= 9
+    for name in answers:
+        model = getattr(schemas, name)
+        (example,) = model.model_config["json_schema_extra"]["examples"]
+        assert model.model_validate(example).model_dump(mode="json", exclude_none=True)
+    assert ProblemAnswer.__name__ in answers
+
+
+def test_answers_are_what_the_document_says(client: TestClient) -> None:
+    from service import schemas
+
+    for call, model in (
+        ("/v1/index", schemas.IndexAnswer),
+        ("/v1/limits", schemas.LimitsAnswer),
+        ("/readyz", schemas.ReadyAnswer),
+        ("/livez", schemas.LiveAnswer),
+        ("/v1/items/images", schemas.ItemsPage),
+        ("/v1/items/images/scene-0", schemas.ItemAnswer),
+        ("/v1/items/images/scene-0/neighbours", schemas.SearchAnswer),
+    ):
+        model.model_validate(client.get(call).json())
+
+
+def test_the_index_says_how_it_was_built(client: TestClient) -> None:
+    body = client.get("/v1/index").json()
+    assert (body["name"], body["dim"], body["parent"]) == ("tiny-0", 16, None)
+    assert body["fingerprint"].startswith(body["model"])
+    assert body["collections"]["images"]["count"] == 8
+    assert body["collections"]["images"]["recall_at_10"] == 1.0
+    assert body["provider"] == "CPUExecutionProvider"
+
+
+def test_metrics_count_by_route_and_stage(client: TestClient) -> None:
+    client.post("/v1/search/images", content=b"")
+    client.get("/v1/items/images/scene-0/media")
+    client.get("/nothing/of/the/kind")
+    client.request("BREW", "/v1/limits")
+    text = client.get("/metrics").text
+    assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'saysee_requests_total{method="POST",route="/v1/search/images",status="422"}' in text
+    assert 'route="/v1/items/{collection}/{id:path}/media",status="200"' in text
+    assert 'saysee_requests_total{method="GET",route="unmatched",status="404"}' in text
+    assert 'method="other"' in text
+    for stage in ("decode", "queue", "encode", "search"):
+        assert f'saysee_stage_seconds_bucket{{le="0.001",stage="{stage}"}}' in text
+    assert re.search(
+        r'saysee_generation_info\{generation="[^"]+",model="[0-9a-f]{12}",provider="CPUExec', text
+    )
+    assert 'saysee_generation_items{collection="images"} 8.0' in text
+    assert "saysee_ready 1.0" in text
+    assert "process_resident_memory_bytes" in text
+    assert "scene-0" not in text  # no label grows with what clients ask for

@@ -1,0 +1,216 @@
+"""`python -m service` as a person starts it: what it prints, what it refuses, and what it never imports."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def _environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SAYSEE_")}
+    return kept | {"PYTHONPATH": str(ROOT)} | variables
+
+
+def _run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *options],
+        env=_environment(**variables),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def _running(*options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """The process, its address, and the line it printed when it was ready."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "service", *options],
+        env=_environment(**variables),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            if found is None:
+                process.kill()
+                pytest.fail(f"it printed {line!r} and {process.communicate()[1]!r}")
+            yield process, found[0], line
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+
+
+def _get(address: str) -> dict[str, object]:
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        body: dict[str, object] = json.load(answer)
+        return body
+
+
+def test_it_prints_its_address_and_what_it_serves_then_ends_on_ctrl_c(index: Path) -> None:
+    with _running("--index", str(index), "--port", "0") as (process, address, line):
+        assert "8 images and 6 captions" in line
+        assert "tiny-0" in line
+        assert _get(f"{address}/readyz")["status"] == "ready"
+    assert process.returncode == 0
+
+
+def test_variables_say_what_options_do_not(index: Path) -> None:
+    with _running(SAYSEE_INDEX=str(index), SAYSEE_PORT="0", SAYSEE_MAX_K="7", SAYSEE_DEFAULT_K="3") as (
+        _,
+        address,
+        _line,
+    ):
+        limits = _get(f"{address}/v1/limits")
+        assert (limits["max_k"], limits["default_k"]) == (7, 3)
+
+
+def test_workers_share_the_port(index: Path) -> None:
+    with _running("--index", str(index), "--port", "0", "--workers", "2") as (process, address, line):
+        assert "2 workers" in line
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                assert _get(f"{address}/readyz")["status"] == "ready"
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+    assert process.returncode == 0
+
+
+def _one_sentence(done: subprocess.CompletedProcess[str], status: int) -> str:
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    return last
+
+
+def test_a_start_that_cannot_be_is_one_sentence(tmp_path: Path, index: Path) -> None:
+    assert "indexer build" in _one_sentence(_run("--index", str(tmp_path / "nothing")), 1)
+    assert "indexer build" in _one_sentence(_run("--index", str(tmp_path / "nothing"), "--workers", "2"), 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = _one_sentence(_run("--index", str(index), "--port", port), 1)
+    assert f"Port {port}" in said
+    assert "--port" in said
+
+
+def test_a_start_with_nothing_sound_says_what_is_damaged(tmp_path: Path, index: Path) -> None:
+    damaged = Path(shutil.copytree(index, tmp_path / "index"))
+    (graph,) = (damaged / "generations").glob("*/bundle/image.onnx")
+    graph.unlink()
+    graph.write_bytes(b"no graph")
+    done = _run("--index", str(damaged), "--port", "0")
+    assert "image.onnx" in _one_sentence(done, 1)
+    with_traceback = _run("--index", str(damaged), "--port", "0", "--debug")
+    assert with_traceback.returncode == 1
+    assert "Traceback" in with_traceback.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--port", "70000"], "SAYSEE_PORT"),
+        (["--default-k", "500"], "max_k"),
+        (["--provider", "tpu"], "--provider"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_usage_is_status_2(index: Path, options: list[str], named: str) -> None:
+    done = _run("--index", str(index), *options)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_setting_has_an_option_and_a_variable_and_the_key_only_the_variable() -> None:
+    shown = re.sub(r"[\s│]+", "", _run("--help", COLUMNS="200").stdout)
+    for name in Settings.model_fields:
+        assert f"SAYSEE_{name.upper()}" in shown
+        assert (f"--{name.replace('_', '-')}" in shown) == (name != "operator_key")
+
+
+def test_settings_are_frozen_and_hide_the_key() -> None:
+    settings = Settings(index=Path("x"), operator_key="a secret")  # type: ignore[arg-type]
+    assert "a secret" not in repr(settings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_serving_never_imports_torch_nor_what_only_tests_and_training_need(index: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from starlette.testclient import TestClient
+before = set(sys.modules)
+from service.app import create_app
+from service.settings import Settings
+with TestClient(create_app(Settings(index=Path(sys.argv[1])))) as client:
+    assert client.get("/readyz").json()["status"] == "ready"
+heavy = {"torch", "torchvision", "timm", "transformers", "onnx", "scipy", "pandas", "matplotlib", "soundfile"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(index)],
+        env=_environment(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_importing_any_module_of_the_service_does_nothing(tmp_path: Path) -> None:
+    program = """
+import logging, pkgutil, importlib, os, sys, threading
+import service
+before = dict(os.environ)
+for module in pkgutil.walk_packages(service.__path__, "service."):
+    importlib.import_module(module.name)
+assert dict(os.environ) == before
+assert not logging.getLogger().handlers
+assert threading.active_count() == 1
+assert not os.listdir(".")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_are_told_before_they_are_counted(index: Path) -> None:
+    program = """
+import os, sys
+from service import __main__
+from service.settings import Settings
+assert "numpy" not in sys.modules and "onnxruntime" not in sys.modules and "faiss" not in sys.modules
+__main__._limit_threads(Settings(index="x", threads=3))
+print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(OPENBLAS_NUM_THREADS="5"), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["3", "5"], done.stderr

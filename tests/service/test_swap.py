@@ -1,0 +1,344 @@
+"""A generation is replaced while clients query: no failed request, none that mixes two, the old one freed."""
+
+import http.client
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from indexer import store
+from indexer.bundle import Bundle
+from indexer.encoder import Encoder
+from indexer.media import decode_speech
+from service.app import create_app
+from service.settings import Settings
+from tests.fixtures.live_server import live_server
+from tests.fixtures.media_bytes import make_wav
+from tests.fixtures.tiny_bundle import make_tiny_bundle
+from tests.fixtures.tiny_index import add_generation
+from tests.service.conftest import OPERATOR_KEY
+
+OPERATOR = {"authorization": f"Bearer {OPERATOR_KEY}"}
+CLIP = make_wav(0.9, 333, seed=8)
+
+
+@pytest.fixture(scope="module")
+def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "other", seed=1)
+
+
+@pytest.fixture(scope="module")
+def two_generations(
+    tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle, other_bundle: Bundle, corpus: Path
+) -> Path:
+    """An index with a generation of each bundle; the first one is current. Copied by each test."""
+    path = tmp_path_factory.mktemp("two") / "index"
+    first = add_generation(path, tiny_bundle, corpus)
+    add_generation(path, other_bundle, corpus)
+    store.promote(path, first)
+    return path
+
+
+@pytest.fixture
+def index(two_generations: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(two_generations, tmp_path / "index"))
+
+
+@pytest.fixture
+def ids(index: Path) -> tuple[str, str]:
+    """The generations: the one being served first."""
+    second, first = [listed.id for listed in store.list_generations(index)]
+    return first, second
+
+
+def _app(index: Path, **settings: Any) -> FastAPI:
+    defaults: dict[str, Any] = {
+        "threads": 2, "poll_seconds": 0.02, "canary_seconds": 0.05, "operator_key": OPERATOR_KEY
+    }  # fmt: skip
+    return create_app(Settings(index=index, **(defaults | settings)))
+
+
+def _until(true: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def _offline(index: Path, bundle: Bundle, generation: str) -> list[tuple[str, float]]:
+    encoder = Encoder(bundle, provider="cpu", threads=1)
+    vectors_1D = encoder.speech([decode_speech(CLIP, bundle.manifest.media)])
+    opened = store.open_index(index, generation)
+    hits = [(hit.id, hit.score) for hit in opened.search("images", vectors_1D, 5)[0]]
+    opened.close()
+    return hits
+
+
+def test_eight_clients_while_it_is_swapped(
+    index: Path, ids: tuple[str, str], tiny_bundle: Bundle, other_bundle: Bundle
+) -> None:
+    wanted = {
+        ids[0]: (tiny_bundle.fingerprint[:12], _offline(index, tiny_bundle, ids[0])),
+        ids[1]: (other_bundle.fingerprint[:12], _offline(index, other_bundle, ids[1])),
+    }
+    app = _app(index)
+    answers: list[tuple[int, dict[str, Any]]] = []
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def query(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            while not stop.is_set():
+                connection.request("POST", "/v1/search/images?k=5", CLIP)
+                response = connection.getresponse()
+                answers.append((response.status, json.loads(response.read())))
+        except BaseException as error:  # noqa: BLE001 - told to the test, which fails on it
+            failures.append(error)
+        finally:
+            connection.close()
+
+    with live_server(app) as port:
+        clients = [threading.Thread(target=query, args=(port,)) for _ in range(8)]
+        for client in clients:
+            client.start()
+        operator = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        keeper = app.state.service.keeper
+        for turn in range(8):
+            new = ids[(turn + 1) % 2]
+            seen = len(answers)
+            if turn % 2:  # by another process, noticed by looking
+                store.promote(index, new)
+                _until(lambda new=new: keeper.holder.current.id == new)
+            else:
+                operator.request("POST", f"/v1/index/promote?generation={new}", headers=OPERATOR)
+                response = operator.getresponse()
+                assert (response.status, json.loads(response.read())["generation"]) == (200, new)
+            _until(lambda seen=seen: len(answers) >= seen + 24)
+        operator.close()
+        stop.set()
+        for client in clients:
+            client.join(30)
+        _until(lambda: keeper.holder._readers == {})
+        held = keeper.holder.current.id
+    assert not failures
+    assert {status for status, _ in answers} == {200}
+    assert {body["generation"] for _, body in answers} == set(ids)
+    assert held == ids[0]
+    for _, body in answers:
+        model, hits = wanted[body["generation"]]
+        assert body["model"] == model
+        assert [hit["id"] for hit in body["hits"]] == [item_id for item_id, _ in hits]
+        assert [hit["score"] for hit in body["hits"]] == pytest.approx([score for _, score in hits], abs=1e-5)
+
+
+def test_an_old_generation_is_closed_when_its_last_reader_leaves(index: Path, ids: tuple[str, str]) -> None:
+    app = _app(index, poll_seconds=60)
+    with TestClient(app) as client:
+        holder = app.state.service.keeper.holder
+        with holder.borrow() as kept:
+            assert client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR).status_code == 200
+            assert holder.current.id == ids[1]
+            assert kept.generation.item("images", "scene-0").id == "scene-0"  # still open
+        with pytest.raises(store.GenerationClosed):
+            _until(lambda: kept.generation.item("images", "scene-0") is None)
+
+
+def test_generations_of_one_model_share_its_encoder(
+    index: Path, ids: tuple[str, str], tiny_bundle: Bundle, corpus: Path
+) -> None:
+    third = add_generation(index, tiny_bundle, corpus, promote=False)
+    app = _app(index, poll_seconds=60)
+    with TestClient(app) as client:
+        holder = app.state.service.keeper.holder
+        encoder = holder.current.encoder
+        client.post(f"/v1/index/promote?generation={third}", headers=OPERATOR)
+        assert holder.current.id == third
+        assert holder.current.encoder is encoder
+        client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        assert holder.current.encoder is not encoder
+
+
+def test_promote_and_rollback(index: Path, ids: tuple[str, str], other_bundle: Bundle) -> None:
+    with TestClient(_app(index, poll_seconds=60)) as client:
+        answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        model = other_bundle.fingerprint[:12]
+        assert answer.json() == {"generation": ids[1], "previous": ids[0], "model": model}
+        assert client.get("/v1/index").json()["generation"] == ids[1]
+        assert store.current_generation(index) == ids[1]
+        again = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        assert again.json() == {"generation": ids[1], "previous": ids[1], "model": model}
+        back = client.post("/v1/index/rollback", headers=OPERATOR)
+        assert (back.json()["generation"], back.json()["previous"]) == ids
+        assert client.get("/v1/index").json()["generation"] == ids[0]
+        assert store.current_generation(index) == ids[0]
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "name"),
+    [
+        (None, 401, "key-missing"),
+        ("", 401, "key-missing"),
+        ("Basic YTpi", 401, "key-missing"),
+        ("Bearer ", 401, "key-missing"),
+        ("Bearer wrong", 403, "key-refused"),
+        (f"Bearer {OPERATOR_KEY}x", 403, "key-refused"),
+        ("Bearer \xe9\xff", 403, "key-refused"),
+    ],
+)
+def test_only_the_operator_may(
+    index: Path, ids: tuple[str, str], authorization: str | None, status: int, name: str
+) -> None:
+    headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
+    with TestClient(_app(index)) as client:
+        for call in (f"promote?generation={ids[1]}", "rollback"):
+            answer = client.post(f"/v1/index/{call}", headers=headers)
+            assert answer.status_code == status
+            assert answer.json()["type"] == f"/problems/{name}"
+            assert ("www-authenticate" in answer.headers) == (status == 401)
+        assert client.get("/v1/index").json()["generation"] == ids[0]
+
+
+def test_without_a_key_the_calls_are_off_and_say_how_to_set_one(index: Path, ids: tuple[str, str]) -> None:
+    with TestClient(_app(index, operator_key="")) as client:
+        for headers in ({}, OPERATOR, {"authorization": "Bearer "}):
+            answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=headers)
+            assert answer.status_code == 403
+            assert "SAYSEE_OPERATOR_KEY" in answer.json()["detail"]
+
+
+def test_an_unknown_generation_and_nothing_to_roll_back(index: Path, ids: tuple[str, str]) -> None:
+    (index / "promotions.jsonl").unlink()
+    with TestClient(_app(index)) as client:
+        for unknown in ("20200101T000000-000000", "../../etc", "", "x" * 3000):
+            answer = client.post("/v1/index/promote", params={"generation": unknown}, headers=OPERATOR)
+            assert answer.status_code == 404
+            assert answer.json()["type"] == "/problems/unknown-generation"
+        missing = client.post("/v1/index/promote", headers=OPERATOR)
+        assert (missing.status_code, missing.json()["type"]) == (400, "/problems/bad-parameter")
+        nothing = client.post("/v1/index/rollback", headers=OPERATOR)
+        assert (nothing.status_code, nothing.json()["type"]) == (409, "/problems/nothing-to-roll-back")
+
+
+def _flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.unlink()  # never through a hard link that another generation shares
+    path.write_bytes(data)
+
+
+def _swap_the_bundle(generation: Path, other: Path) -> None:
+    shutil.rmtree(generation / "bundle")
+    shutil.copytree(other / "bundle", generation / "bundle")
+
+
+def _damage(how: str, index: Path, ids: tuple[str, str]) -> None:
+    folder = index / "generations" / ids[1]
+    match how:
+        case "altered graph":
+            _flip_a_byte(folder / "bundle" / "speech.onnx")
+        case "altered vectors":
+            _flip_a_byte(folder / "images.faiss")
+        case "altered items":
+            _flip_a_byte(folder / "items.sqlite")
+        case "another bundle":
+            _swap_the_bundle(folder, index / "generations" / ids[0])
+        case "no manifest":
+            (folder / "manifest.json").unlink()
+
+
+DAMAGES = ["altered graph", "altered vectors", "altered items", "another bundle", "no manifest"]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_generation_is_refused_and_the_old_one_serves_on(
+    index: Path, ids: tuple[str, str], how: str
+) -> None:
+    _damage(how, index, ids)
+    with TestClient(_app(index)) as client:
+        answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "/problems/generation-refused"
+        assert ids[1] in answer.json()["detail"]
+        assert store.current_generation(index) == ids[0]
+        # Said by another process in spite of it all.
+        (index / "CURRENT").write_text(ids[1] + "\n")
+        _until(lambda: "generation" in client.get("/readyz").json()["degraded"])
+        ready = client.get("/readyz").json()
+        assert (ready["status"], ready["generation"]) == ("degraded", ids[0])
+        assert ids[1] in ready["degraded"]["generation"]
+        assert client.post("/v1/search/images", content=CLIP).json()["generation"] == ids[0]
+        metrics = client.get("/metrics").text
+        assert 'saysee_swaps_total{outcome="refused"} 2.0' in metrics
+        assert 'saysee_degraded{reason="generation"} 1.0' in metrics
+        # Put right again, nothing is degraded.
+        store.promote(index, ids[0])
+        _until(lambda: client.get("/readyz").json()["status"] == "ready")
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_newest_generation_never_stops_a_start(index: Path, ids: tuple[str, str], how: str) -> None:
+    store.promote(index, ids[1])
+    _damage(how, index, ids)
+    with TestClient(_app(index)) as client:
+        ready = client.get("/readyz").json()
+        assert (ready["status"], ready["generation"]) == ("degraded", ids[0])
+        assert ids[1] in ready["degraded"]["generation"]
+        assert client.post("/v1/search/images", content=CLIP).status_code == 200
+
+
+def test_a_current_that_names_nothing_is_told_and_survived(index: Path, ids: tuple[str, str]) -> None:
+    with TestClient(_app(index)) as client:
+        for text in ("", "nonsense\n", "../../etc/passwd\n", "20200101T000000-000000\n"):
+            (index / "CURRENT").write_text(text)
+            _until(lambda: client.get("/readyz").json()["status"] == "degraded")
+            assert client.post("/v1/search/images", content=CLIP).json()["generation"] == ids[0]
+            store.promote(index, ids[0])
+            (index / "CURRENT").write_text(ids[0] + "\n")
+            _until(lambda: client.get("/readyz").json()["status"] == "ready")
+        (index / "CURRENT").unlink()
+        _until(lambda: client.get("/readyz").json()["status"] == "degraded")
+        assert client.post("/v1/search/images", content=CLIP).status_code == 200
+
+
+def test_a_rollback_that_fails_restores_what_is_served(index: Path, ids: tuple[str, str]) -> None:
+    app = _app(index, poll_seconds=60)
+    with TestClient(app) as client:
+        client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        with pytest.MonkeyPatch.context() as patch:
+
+            def fail(_: str) -> None:
+                raise store.GenerationDamaged("It does not load.")
+
+            patch.setattr(app.state.service.keeper, "_load", fail)
+            answer = client.post("/v1/index/rollback", headers=OPERATOR)
+        assert answer.status_code == 409
+        assert store.current_generation(index) == ids[1]
+        assert client.get("/v1/index").json()["generation"] == ids[1]
+        assert client.post("/v1/index/rollback", headers=OPERATOR).json()["generation"] == ids[0]
+
+
+def test_a_canary_that_fails_takes_readiness_and_its_return_gives_it_back(index: Path) -> None:
+    app = _app(index)
+    with TestClient(app) as client:
+        with pytest.MonkeyPatch.context() as patch:
+
+            def fail(_: object) -> None:
+                raise MemoryError
+
+            patch.setattr(app.state.service.keeper.holder.current.encoder, "image", fail)
+            _until(lambda: client.get("/readyz").status_code == 503)
+            answer = client.get("/readyz")
+            assert answer.json()["type"] == "/problems/not-ready"
+            assert int(answer.headers["retry-after"]) >= 1
+            assert client.get("/livez").status_code == 200
+            assert "saysee_ready 0.0" in client.get("/metrics").text
+        _until(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/readyz").json()["degraded"] == {}

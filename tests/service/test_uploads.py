@@ -1,0 +1,200 @@
+"""Everything that may be wrong with what is sent: each its status, one sentence, and the server goes on."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import soundfile
+from fastapi import FastAPI
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tests.fixtures.media_bytes import make_png, make_wav
+
+PROBLEM = "/problems/"
+
+
+def _float_wav(samples: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples.astype(np.float32), 16000, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
+def _encoded(seconds: float, format_: str, subtype: str | None = None) -> bytes:
+    samples = 0.3 * np.sin(2 * np.pi * 300 * np.arange(round(16000 * seconds)) / 16000)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 16000, format=format_, subtype=subtype)
+    return buffer.getvalue()
+
+
+def _picture(format_: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(make_png(3))).convert("RGB").save(buffer, format=format_)
+    return buffer.getvalue()
+
+
+def _bomb() -> bytes:
+    """A PNG that is 50,000 pixels square when it is unpacked."""
+    rows = zlib.compressobj(9)
+    line = bytes(50_000 // 8 + 1)
+    packed = b"".join(rows.compress(line) for _ in range(50_000)) + rows.flush()
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def _nan_wav() -> bytes:
+    samples = np.sin(np.arange(16000) / 20)
+    samples[4000:9000] = np.nan
+    return _float_wav(samples)
+
+
+BAD: dict[str, tuple[Callable[[], bytes], int, set[str]]] = {
+    "empty": (lambda: b"", 422, {"empty-media"}),
+    "text": (lambda: b"I am a text that calls itself a recording.\n" * 9, 415, {"unsupported-media"}),
+    "svg": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415, {"unsupported-media"}),
+    "pdf": (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", 415, {"unsupported-media"}),
+    "noise": (lambda: np.random.default_rng(5).bytes(5000), 415, {"unsupported-media"}),
+    "html": (lambda: b"<!doctype html><script>alert(1)</script>", 415, {"unsupported-media"}),
+    "wav header alone": (
+        lambda: make_wav()[:44],
+        422,
+        {"empty-media", "too-short-media", "undecodable-media"},
+    ),
+    "mp3 cut to its first bytes": (
+        lambda: _encoded(1, "MP3")[:100],
+        422,
+        {"undecodable-media", "too-short-media", "empty-media"},
+    ),
+    "jpeg cut in half": (lambda: _picture("JPEG")[:400], 422, {"undecodable-media"}),
+    "png cut in half": (lambda: make_png(3)[:60], 422, {"undecodable-media"}),
+    "0.05 s": (lambda: make_wav(0.05), 422, {"too-short-media"}),
+    "silence": (lambda: _float_wav(np.zeros(16000)), 422, {"silent-media"}),
+    "nan samples": (_nan_wav, 422, {"undecodable-media"}),
+    "10 minutes": (lambda: _encoded(600, "FLAC"), 413, {"media-too-long"}),
+    "png bomb": (_bomb, 413, {"media-too-large"}),
+}
+
+
+@pytest.mark.parametrize("way", ["multipart", "raw"])
+@pytest.mark.parametrize("call", ["/v1/search/images", "/v1/search/captions", "/v1/embeddings"])
+@pytest.mark.parametrize("what", sorted(BAD))
+def test_media_that_cannot_be_used(client: TestClient, what: str, call: str, way: str) -> None:
+    make, status, names = BAD[what]
+    data = make()
+    if way == "multipart":
+        answer = client.post(call, files={"file": ("recording.wav", data, "audio/wav")})
+    else:
+        answer = client.post(call, content=data, headers={"content-type": "audio/wav"})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["type"].removeprefix(PROBLEM) in names
+    assert body["detail"].endswith(".")
+    assert "\n" not in body["detail"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        make_wav(1, sample_rate_hz=192_000, channels=8),
+        _encoded(1, "FLAC"),
+        _encoded(1, "OGG", "VORBIS"),
+        _encoded(1, "OGG", "OPUS"),
+        _encoded(1, "MP3"),
+        _encoded(2, "MP3")[:5000],  # cut, but what is there can be heard
+        _picture("JPEG"),
+        _picture("WEBP"),
+        _picture("GIF"),
+        _picture("TIFF"),
+    ],
+)
+def test_media_of_other_kinds_are_taken(client: TestClient, data: bytes) -> None:
+    answer = client.post("/v1/search/images", content=data)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "multipart/form-data"),
+        (b"", "multipart/form-data; boundary=x"),
+        (b"--x\r\n", "multipart/form-data; boundary=x"),
+        (b"nothing of the kind", "multipart/form-data; boundary=x"),
+        (b"--x\r\nContent-Disposition: form-data\r\n\r\nx\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+        (b'--x\r\nContent-Disposition: form-data; name="other"; filename="a"\r\n\r\nx\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+        (b'--x\r\nContent-Disposition: form-data; name="\xff\xfe"\r\n\r\n\xff\r\n--x--\r\n', "multipart/form-data; boundary=x; charset=idna"),
+        (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\xff\r\n--x--\r\n', "multipart/form-data; boundary=x; charset=a\x01b"),
+        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n' + b"X: y\r\n" * 3000 + b"\r\n\r\nx\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (b'--x\r\nContent-Disposition: form-data; name="t"\r\n\r\n' + b"t" * 100_000 + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (b"".join(b'--x\r\nContent-Disposition: form-data; name="t%d"\r\n\r\nt\r\n' % n for n in range(99)) + b"--x--\r\n", "multipart/form-data; boundary=x"),
+    ],
+)  # fmt: skip
+def test_a_form_that_cannot_be_read(client: TestClient, body: bytes, kind: str) -> None:
+    answer = client.post("/v1/search/images", content=body, headers={"content-type": kind})
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == PROBLEM + "bad-upload"
+
+
+def test_more_files_than_the_call_takes(client: TestClient) -> None:
+    two = [("file", ("a", make_wav())), ("file", ("b", make_wav()))]
+    assert client.post("/v1/search/images", files=two).json()["type"] == PROBLEM + "bad-upload"
+    many = [("file", (str(n), make_wav(0.2))) for n in range(17)]
+    assert client.post("/v1/embeddings", files=many).json()["type"] == PROBLEM + "bad-upload"
+    assert len(client.post("/v1/embeddings", files=many[:16]).json()["data"]) == 16
+
+
+def test_other_fields_beside_the_file_do_no_harm(client: TestClient) -> None:
+    answer = client.post("/v1/search/images", files={"file": ("a", make_wav())}, data={"k": "3", "note": "x"})
+    assert answer.status_code == 200
+
+
+# The limit on the body, counted before anything is parsed.
+
+
+def _in_pieces(total: int) -> Iterator[bytes]:
+    for _ in range(total // 65536 + 1):
+        yield b"\0" * 65536
+
+
+@pytest.mark.parametrize("call", ["/v1/search/images", "/v1/embeddings"])
+def test_a_body_over_the_limit_with_a_length(client: TestClient, call: str) -> None:
+    answer = client.post(call, content=b"\0" * 25_000_001)
+    assert answer.status_code == 413
+    assert answer.json()["type"] == PROBLEM + "body-too-large"
+    assert "25,000,000" in answer.json()["detail"]
+    assert answer.headers["connection"] == "close"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_over_the_limit_without_a_length(client: TestClient) -> None:
+    answer = client.post("/v1/search/images", content=_in_pieces(26_000_000))
+    assert answer.status_code == 413
+    assert answer.json()["type"] == PROBLEM + "body-too-large"
+
+
+def test_a_form_over_the_limit_without_a_length(client: TestClient) -> None:
+    def form() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        yield from _in_pieces(26_000_000)
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/v1/search/images", content=form(), headers=headers)
+    assert answer.status_code == 413
+    assert answer.json()["type"] == PROBLEM + "body-too-large"
+
+
+def test_the_server_goes_on_after_all_that(app: FastAPI, client: TestClient) -> None:
+    for what in sorted(BAD):
+        client.post("/v1/search/images", content=BAD[what][0]())
+    assert client.post("/v1/search/images", content=make_wav()).status_code == 200
+    assert client.get("/readyz").json()["status"] == "ready"
+    assert app.state.service.keeper.holder._readers == {}
