@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from indexer.media import MediaSpec
 
@@ -38,9 +38,17 @@ class Media(_Table):
     def spec(self) -> MediaSpec:
         return MediaSpec(**self.model_dump())
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self.spec()  # its own checks say what cannot be
+        return self
+
 
 class SpeechTowerConfig(_Table):
-    """kind "spectrogram": any timm network over MFCCs as a picture; "conv": the compact masked tower."""
+    """kind "spectrogram": any timm network over MFCCs as a picture; "conv": the compact masked tower.
+
+    pretrained takes timm's published weights, or those in the file `weights` (safetensors or torch) where one is named.
+    """
 
     kind: Literal["spectrogram", "conv"]
     features: Literal["mfcc", "log-mel"] = "mfcc"
@@ -48,33 +56,67 @@ class SpeechTowerConfig(_Table):
     fft_size: int = 1024
     model: str = ""
     pretrained: bool = False
-    width: int = 192
-    convs: int = 4
-    groups: int = 1
-    blocks: int = 2
-    heads: int = 4
-    dropout: float = 0.0
+    weights: str = ""
+    width: int = Field(default=192, ge=1)
+    convs: int = Field(default=4, ge=0)
+    groups: int = Field(default=1, ge=1)
+    blocks: int = Field(default=2, ge=0)
+    heads: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind == "spectrogram" and not self.model:
+            raise ValueError("a spectrogram tower needs a model, such as inception_resnet_v2")
+        if self.kind == "conv" and (self.model or self.pretrained):
+            raise ValueError("a conv tower has no model and no pretrained weights")
+        if self.kind == "conv":
+            _check_divides(self.width, self.groups, "groups")
+            _check_divides(self.width, self.heads, "heads")
+        _check_weights(self.pretrained, self.weights)
+        return self
 
 
 class ImageTowerConfig(_Table):
-    """Any timm network, pooled by itself ("average") or by attention over its feature map at `reduction` pixels."""
+    """Any timm network, pooled by itself ("average") or by attention over its feature map at `reduction` pixels.
+
+    pretrained and weights are as in the speech tower.
+    """
 
     model: str
     pretrained: bool = False
+    weights: str = ""
     pool: Literal["average", "attention"] = "average"
     reduction: int = 16
-    width: int = 192
-    blocks: int = 1
-    heads: int = 4
-    dropout: float = 0.0
+    width: int = Field(default=192, ge=1)
+    blocks: int = Field(default=1, ge=0)
+    heads: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.pool == "attention":
+            _check_divides(self.width, self.heads, "heads")
+        _check_weights(self.pretrained, self.weights)
+        return self
+
+
+def _check_divides(width: int, parts: int, name: str) -> None:
+    if width % parts:
+        raise ValueError(f"a width of {width} cannot be shared among {parts} {name}")
+
+
+def _check_weights(pretrained: bool, weights: str) -> None:
+    if weights and not pretrained:
+        raise ValueError("a file of weights is read only with pretrained = true")
 
 
 class Embedding(_Table):
     """The joint space. scale multiplies scores in training only; 1 and fixed for plain dot products."""
 
-    dim: int
+    dim: int = Field(ge=1)
     similarity: Literal["dot", "cosine"]
-    scale: float = 1.0
+    scale: float = Field(default=1.0, gt=0)
     learn_scale: bool = False
 
 
@@ -84,14 +126,17 @@ class Objective(_Table):
     name: Literal["mms", "triplet"] = "mms"
     margin: float = 0.001
     margin_growth: float = 1.002
-    margin_every: int = 1000
+    margin_every: int = Field(default=1000, ge=1)
 
     def margin_at(self, step: int) -> float:
         return self.margin * self.margin_growth ** (step // self.margin_every)
 
 
 class Optimiser(_Table):
-    """schedule "exponential": lr * decay^(step // decay_every); "cosine": warm-up, then down to 1 % at the last step."""
+    """schedule "exponential": lr * decay^(step // decay_every); "cosine": down to 1 % of lr at the last step.
+
+    Either begins after `warmup_steps` over which the rate rises evenly. clip_norm 0 never clips; ema 0 keeps no average.
+    """
 
     name: Literal["adam", "adamw"]
     lr: float
@@ -102,30 +147,36 @@ class Optimiser(_Table):
     clip_norm: float = 0.0
     schedule: Literal["exponential", "cosine"]
     decay: float = 1.0
-    decay_every: int = 1000
-    warmup_steps: int = 0
-    ema: float = 0.0
+    decay_every: int = Field(default=1000, ge=1)
+    warmup_steps: int = Field(default=0, ge=0)
+    ema: float = Field(default=0.0, ge=0, lt=1)
 
 
 class SpeechAugment(_Table):
-    """frequency_mask in bands, time_mask in frames, `masks` of each; noise_snr_db a range, on noise_share of clips."""
+    """frequency_mask in bands, time_mask in frames, `masks` of each; noise_snr_db a range, on noise_share of clips.
 
-    frequency_mask: int = 0
-    time_mask: int = 0
-    masks: int = 0
-    warp_frequency: float = 0.0
-    warp_time: float = 0.0
-    noise_share: float = 0.0
+    warp_frequency and warp_time are the largest stretch of each axis, as a share of it.
+    """
+
+    frequency_mask: int = Field(default=0, ge=0)
+    time_mask: int = Field(default=0, ge=0)
+    masks: int = Field(default=0, ge=0)
+    warp_frequency: float = Field(default=0.0, ge=0, lt=1)
+    warp_time: float = Field(default=0.0, ge=0, lt=1)
+    noise_share: float = Field(default=0.0, ge=0, le=1)
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
 
 
 class ImageAugment(_Table):
-    """min_area: smallest share of the picture a crop covers; max_zoom_out: largest window side (1 = the picture)."""
+    """min_area: smallest share of the picture a crop covers; max_zoom_out: largest window side (1 = the picture).
 
-    min_area: float = 1.0
-    max_zoom_out: float = 1.0
-    brightness: float = 0.0
-    saturation: float = 0.0
+    brightness and saturation are drawn within 1 +- these.
+    """
+
+    min_area: float = Field(default=1.0, gt=0, le=1)
+    max_zoom_out: float = Field(default=1.0, ge=1)
+    brightness: float = Field(default=0.0, ge=0, le=1)
+    saturation: float = Field(default=0.0, ge=0, le=1)
     flip: bool = False
 
 
@@ -137,14 +188,17 @@ class Augment(_Table):
 
 
 class Stage(_Table):
-    """Part of the schedule. `levels` keeps pictures of those levels; `group_by` draws `group_share` of the batches
-    from pictures that share that metadata value, so that it alone tells nothing apart."""
+    """Part of the schedule. `levels` keeps pictures of those levels only.
+
+    `group_by` draws `group_share` of the batches from pictures that share that metadata value, so that it alone tells
+    nothing apart. Where a group ends inside a batch, the next one fills it.
+    """
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=1)
     levels: tuple[str, ...] = ()
     group_by: str = ""
-    group_share: float = 0.0
+    group_share: float = Field(default=0.0, ge=0, le=1)
 
 
 class Preset(_Table):
@@ -160,9 +214,9 @@ class Preset(_Table):
     optimiser: Optimiser
     augment: Augment = Augment()
     stages: tuple[Stage, ...] = Field(min_length=1)
-    seed: int = 1
-    evaluate_every: int = 500
-    checkpoint_every: int = 250
+    seed: int = Field(default=1, ge=0)
+    evaluate_every: int = Field(default=500, ge=1)
+    checkpoint_every: int = Field(default=250, ge=1)
 
     @property
     def steps(self) -> int:
@@ -184,23 +238,65 @@ def shipped() -> list[str]:
 
 
 def load_preset(name_or_path: str, changes: dict[str, str] | None = None) -> Preset:
-    """A shipped preset by name or any TOML file by path; `changes` sets single values: {"optimiser.lr": "0.001"}."""
+    """A shipped preset by name or any TOML file by path; `changes` sets single values: {"optimiser.lr": "0.001"}.
+
+    Raises PresetError where the file, a change or the whole does not hold together.
+    """
     path = PRESETS / f"{name_or_path}.toml" if name_or_path in shipped() else Path(name_or_path)
     if not path.is_file():
         raise PresetError(
             f"no preset {name_or_path!r}; shipped are {', '.join(shipped())}, or give a TOML file"
         )
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = _read(path)
         for key, text in (changes or {}).items():
             _set(values, key, text)
         return Preset.model_validate(values)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PresetError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PresetError(f"preset {path.name}: {place}: {first['msg'].lower()}") from error
+        raise PresetError(f"preset {path.name}: {_sentence(error)}") from error
+
+
+def parse_preset(text: str) -> Preset:
+    """A preset from the JSON that a run folder keeps. Raises PresetError."""
+    try:
+        return Preset.model_validate_json(text)
+    except ValidationError as error:
+        raise PresetError(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first fault: where it is, what is wanted, what is there."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    told = first["msg"].removeprefix("Value error, ")
+    value = first["input"]
+    given = (
+        f", not {value!r}"
+        if isinstance(value, str | int | float) and first["type"] != "extra_forbidden"
+        else ""
+    )
+    return f"{place}: {told[:1].lower() + told[1:]}{given}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's values over those of the shipped preset that it `extends`, if it does; tables are merged."""
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if base not in shipped() or base == path.stem:
+        raise PresetError(f"preset {path.name} extends {base!r}; shipped are {', '.join(shipped())}")
+    return _merge(_read(PRESETS / f"{base}.toml"), values)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged
 
 
 def _set(values: dict[str, object], key: str, text: str) -> None:
