@@ -29,6 +29,9 @@ T = TypeVar("T")
 ADD_BLOCK = 65_536
 """Vectors handed to FAISS at once: bounds what is in memory twice while a mapped file is indexed."""
 
+PARALLEL_FROM = 4_000_000
+"""Multiplications, about a millisecond of one core, from which on a search is worth waking threads for."""
+
 MAX_K_ON_GPU = 2_048
 """FAISS refuses more neighbours than this on a GPU."""
 
@@ -104,7 +107,9 @@ class AnnIndex:
         if width == 0 or len(queries_QD) == 0:
             shape = (len(queries_QD), width)
             return np.empty(shape, np.float32), np.empty(shape, np.int64)
-        return self._on_owner(lambda index: index.search(queries_QD, width))
+        work = len(queries_QD) * self.count * self.dim
+        threads = self.threads if work >= PARALLEL_FROM else 1
+        return self._on_owner(lambda index: index.search(queries_QD, width), threads)
 
     def vector(self, row: int) -> NDArray[np.float32]:
         """The vector of `row`, float32 [D], as far as the kind keeps it (flat: exactly)."""
@@ -156,13 +161,13 @@ class AnnIndex:
             raise AnnError("The index was closed; open it again before searching.")
         return index
 
-    def _on_owner(self, ask: Callable[[faiss.Index], T]) -> T:
+    def _on_owner(self, ask: Callable[[faiss.Index], T], threads: int = 1) -> T:
         owner = self._owner
         if owner is not None:
             # The caller's thread never holds the index itself, or it could be the one to destroy it.
             return owner.submit(lambda: ask(self._held())).result()
         # OpenMP keeps its thread count per calling thread, so every caller sets it.
-        faiss.omp_set_num_threads(self.threads)
+        faiss.omp_set_num_threads(threads)
         return ask(self._held())
 
 
@@ -241,7 +246,8 @@ def checked_vectors(vectors_QD: NDArray[Any], dim: int) -> NDArray[np.float32]:
     """The vectors as contiguous float32 [Q, dim]; AnnError for another shape or a value not finite."""
     if vectors_QD.ndim != 2 or vectors_QD.shape[1] != dim:
         raise AnnError(f"The vectors have shape {list(vectors_QD.shape)}; this index takes [count, {dim}].")
-    checked = np.ascontiguousarray(vectors_QD, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        checked = np.ascontiguousarray(vectors_QD, dtype=np.float32)
     if not np.isfinite(checked).all():
         bad = int(np.flatnonzero(~np.isfinite(checked).all(axis=1))[0])
         raise AnnError(f"Vector {bad} holds NaN or infinity; only finite vectors can be indexed or searched.")

@@ -160,7 +160,7 @@ def rollback(path: Path | str) -> Change:
             return Change(candidate, previous)
     raise NothingToRollBack(
         f"No sound generation was promoted in {index} before {previous or 'now'}: "
-        "`python -m indexer list` shows what is there to promote."
+        f"`python -m indexer list --index {index}` shows what is there to promote."
     )
 
 
