@@ -53,9 +53,7 @@ def serve(**given: Any) -> None:
 
 
 def worker() -> FastAPI:
-    """The app of one worker process. Ends the process, and through it the parent, where nothing can be
-    served.
-    """
+    """The app of one worker process; where nothing can be served it ends that, and through it the parent."""
     settings = Settings()  # type: ignore[call-arg]  # from the environment
     _limit_threads(settings)
     from uvicorn.config import STARTUP_FAILURE

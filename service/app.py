@@ -1,6 +1,4 @@
-"""The composition root: settings in, a FastAPI app out. Nothing else constructs, and importing this does
-nothing.
-"""
+"""The composition root: settings in, a FastAPI app out. Nothing else constructs; importing does nothing."""
 
 from __future__ import annotations
 
@@ -48,9 +46,7 @@ def create_service(settings: Settings) -> Service:
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
-    """The app. Its lifespan opens the index, unless `service` comes with one that is open, and closes it at
-    the end.
-    """
+    """The app. Its lifespan opens the index, unless `service` has it open already, and closes it at the end."""
     service = service or create_service(settings)
 
     @asynccontextmanager

@@ -1,5 +1,4 @@
-"""ASGI middleware that counts the bytes of every request body before anything parses it, and stops at the
-limit.
+"""ASGI middleware: counts the bytes of every request body before anything parses it, and stops at the limit.
 
 A declared length over the limit is refused before a byte is read; a body without a length, or with a wrong
 one, is refused at the byte that is too many. The refusal is sent at once, then the rest of the body is read
@@ -25,8 +24,7 @@ class BodyTooLarge(Exception):
 
 
 class BodyLimit:
-    """`refuse` is the ASGI app that answers a refused request; it is told why in `scope["saysee.refused"]`.
-    """
+    """`refuse` is the ASGI app that answers a refused request, told why in `scope["saysee.refused"]`."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, refuse: ASGIApp) -> None:
         self._app = app
@@ -63,9 +61,7 @@ class BodyLimit:
 
 
 class _Lingering:
-    """Sends the answer with `Connection: close`, throws the rest of the body away, and only then ends the
-    answer.
-    """
+    """Sends the answer with `Connection: close`, throws the rest of the body away, then ends the answer."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive

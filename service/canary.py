@@ -17,9 +17,7 @@ class CanaryFailed(Exception):
 
 
 def send_canary(snapshot: Snapshot, limits: MediaLimits) -> None:
-    """Pass in silence or raise: CanaryFailed here, or whatever a stage raises (MediaError, EncoderError,
-    StoreError).
-    """
+    """Pass in silence, or raise CanaryFailed, MediaError, EncoderError or StoreError by stage."""
     manifest, golden = snapshot.generation.bundle.manifest, snapshot.golden
     waveform = decode_speech(golden.speech_wav, manifest.media, limits)
     pixels = decode_image(golden.image_png, manifest.media, limits)

@@ -1,5 +1,4 @@
-"""What every fault means over HTTP, in ONE table: error -> problem -> status. Answers are RFC 9457
-problem+json.
+"""What every fault means over HTTP, in ONE table: error -> problem -> status, told as RFC 9457 problem+json.
 
 An error is looked up by its class, then by its parents, so a subclass may say less than its parent only on
 purpose. Whatever stands in no table is a fault of ours: 500, logged with its traceback, told without it.
@@ -140,8 +139,7 @@ def problem_response(request: Request, error: Exception) -> Response:
 
 
 async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
-    """ASGI app that answers a request that a middleware refused, for the reason in `scope["saysee.refused"]`.
-    """
+    """ASGI app that answers what a middleware refused, for the reason in `scope["saysee.refused"]`."""
     response = problem_response(Request(scope), scope["saysee.refused"])
     await response(scope, receive, send)
 

@@ -1,5 +1,4 @@
-"""Item ids in paths. An id may hold any character, also '/', and may even end in a word that is a call
-("a/media").
+"""Item ids in paths. An id may hold any character, also '/', and may even end in the name of a call.
 
 ASGI servers decode the whole path before routing, so `x%2Fmedia` (the item "x/media") and `x/media` (the
 media of the item "x") would look alike. This middleware decodes everything but the two characters that carry

@@ -1,6 +1,4 @@
-"""Everything Prometheus may ask of one server process, in a registry of its own so that two apps never share
-counts.
-"""
+"""What Prometheus may ask of one server process, in a registry of its own: two apps never share counts."""
 
 from __future__ import annotations
 
@@ -93,9 +91,7 @@ class Metrics:
 
 
 class CountRequests:
-    """ASGI middleware: every request by route, method and status. The route's pattern is the label, never the
-    path.
-    """
+    """ASGI middleware: requests by route, method and status. The label is a route's pattern, never a path."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -126,7 +122,5 @@ class CountRequests:
 
 
 def _pattern(scope: Scope) -> str:
-    """The pattern of the route taken; one word for all that matched none, or a scanner would fill the
-    registry.
-    """
+    """The pattern of the route taken; one word where none matched, or a scanner would fill the registry."""
     return getattr(scope.get("route"), "path", None) or "unmatched"

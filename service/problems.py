@@ -1,5 +1,4 @@
-"""Every type of problem that an answer may carry: its status, its stable name, and what it means in general.
-"""
+"""Every type of problem that an answer may carry: its status, its stable name, what it means in general."""
 
 from __future__ import annotations
 
@@ -148,7 +147,7 @@ PROBLEMS: dict[str, Problem] = {
             415,
             "unsupported-media",
             "The media is not audio or a picture",
-            "The bytes are of no audio or picture format that is read here; names and declared types play no part.",
+            "The bytes are of no format that is read here; names and declared types play no part.",
         ),
         Problem(
             416,

@@ -1,6 +1,4 @@
-"""The wire: one type per direction, with the examples that the OpenAPI page shows. Nothing here knows how it
-is computed.
-"""
+"""The wire: what each answer looks like, with the examples that the OpenAPI page shows."""
 
 from __future__ import annotations
 
@@ -268,9 +266,7 @@ class SwapAnswer(BaseModel):
 
 
 class LimitsAnswer(BaseModel):
-    """Every limit in force; what goes over one is refused, except that clips are heard only up to
-    max_seconds.
-    """
+    """Every limit in force. What goes over one is refused; only max_seconds cuts a clip instead."""
 
     model_config = _example(
         max_body_bytes=25_000_000,
@@ -310,9 +306,7 @@ class LiveAnswer(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """The whole path from bytes to metadata works. `degraded` names what is wrong all the same, reason to
-    sentence.
-    """
+    """The whole path from bytes to metadata works; `degraded` says what is wrong all the same, by reason."""
 
     model_config = _example(
         status="ready", generation=_GENERATION, model=_MODEL, provider="CPUExecutionProvider", degraded={}

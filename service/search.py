@@ -1,6 +1,4 @@
-"""Query bytes to neighbours: decode, encode, search, each on a worker thread, all on one snapshot. Knows
-nothing of HTTP.
-"""
+"""Query bytes to neighbours: decode, encode, search on worker threads, all on one snapshot. No HTTP here."""
 
 from __future__ import annotations
 
@@ -106,8 +104,7 @@ class _Stages:
 
 
 class Searcher:
-    """All that a query needs. `cores` is how many stages run at once; the rest wait, and the wait is
-    measured.
+    """All that a query needs. `cores` is how many stages run at once; the others wait, which is measured.
 
     Raises MediaError for bytes that cannot be used, UnknownItem, and NotReady while nothing is served.
     """

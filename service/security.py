@@ -1,5 +1,4 @@
-"""ASGI middleware: what every answer forbids a browser, and what the HTML pages may load (only this server).
-"""
+"""ASGI middleware: what every answer forbids a browser, and what HTML pages may load (only from here)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""From settings to a listening server: the port is taken first, the index opened next, and only then clients
-come in.
-"""
+"""From settings to a listening server: the port is taken, the index opened, and only then clients come in."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ class CannotListen(Exception):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until interrupted. Raises CannotListen, or what `watch.UNFIT` names when there is nothing to
-    serve.
-    """
+    """Serve until interrupted. Raises CannotListen, or one of `watch.UNFIT` when nothing can be served."""
     listener = _listener(settings.host, settings.port)
     service = create_service(settings)
     service.keeper.start()
@@ -44,8 +40,7 @@ def serve(settings: Settings) -> None:
 def serve_with_workers(settings: Settings, factory: str) -> bool:
     """Serve from `settings.workers` processes until interrupted; False when they could not start.
 
-    Each makes its own app by calling `factory` ("module:function"), which finds its settings in the
-    environment.
+    Each makes its app by calling `factory` ("module:function"), which reads its settings in the environment.
     """
     listener = _listener(settings.host, settings.port)
     opened = store.open_index(settings.index, verify=False)  # fail here, once, not in every worker

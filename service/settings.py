@@ -12,8 +12,7 @@ PREFIX = "SAYSEE_"
 
 
 class Settings(BaseSettings):
-    """Every field is an option of `python -m service` and a variable named SAYSEE_<FIELD>; the option wins.
-    """
+    """Every field is an option of `python -m service` and a variable SAYSEE_<FIELD>; the option wins."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 

@@ -48,8 +48,7 @@ class Snapshot:
 
 
 class Holder:
-    """The snapshot being served, and a count of readers for each that is still in use. Safe from any thread.
-    """
+    """The snapshot being served, and a count of readers for each still in use. Safe from any thread."""
 
     def __init__(self, retire: Callable[[Snapshot], None]) -> None:
         self._retire = retire

@@ -1,6 +1,4 @@
-"""Media out of a request: the multipart field `file`, or the raw body. The declared type is read only to tell
-the two apart.
-"""
+"""Media out of a request: the multipart field `file`, or the raw body; the type tells only these two apart."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ class Upload:
 
 
 class _InMemory(MultiPartParser):
-    """The whole body is limited before it gets here, so no part is ever spooled to a disk that may be
-    read-only.
-    """
+    """The body was limited before it gets here, so no part goes to a disk that may be read-only or full."""
 
     spool_max_size = 0  # SpooledTemporaryFile's word for "never roll over"
 

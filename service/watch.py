@@ -1,5 +1,4 @@
-"""Which generation is served: opens the best one at start, notices a new CURRENT, promotes and rolls back on
-call.
+"""Which generation is served: the best at start, a new CURRENT once noticed, promote and rollback on call.
 
 Every new generation is loaded, verified and sent a canary aside, and swapped in only then; whatever fails
 leaves the old one serving and is told in /readyz, the metrics and the log. One thread owns all of that:
@@ -89,9 +88,7 @@ class Keeper:
     # Called from outside the owner thread.
 
     def start(self) -> None:
-        """Serve the current generation, or the last promoted one that is sound. Raises the first of UNFIT if
-        none is.
-        """
+        """Serve the current generation, or the last promoted one that is sound; raises the first of UNFIT."""
         self._owner.submit(self._start).result()
 
     async def promote(self, generation: str) -> Swap:
@@ -285,8 +282,7 @@ class Keeper:
 
 
 def _provider_fault(asked: str, used: str) -> dict[str, str]:
-    """A GPU build that fell back to the CPU answers rightly and slowly, which nobody would notice otherwise.
-    """
+    """A GPU build that fell back to the CPU answers rightly and slowly: nobody would notice otherwise."""
     if asked != "auto" or used == CUDA or CUDA not in onnxruntime.get_available_providers():
         return {}
     return {

@@ -69,8 +69,7 @@ async def promote(
         ),
     ],
 ) -> SwapAnswer:
-    """It is loaded, verified and tried aside first; requests under way end on the generation they began with.
-    """
+    """It is loaded, verified and tried aside first; requests under way end on the one they began with."""
     return _phrase_swap(await service.keeper.promote(generation))
 
 

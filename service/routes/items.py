@@ -37,8 +37,7 @@ _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", 
 def list_items(
     collection: Collection, service: Wired, limit: Limit = None, cursor: Cursor = None
 ) -> ItemsPage:
-    """Hand `next_cursor` back as `cursor` for the next page. A cursor stays good when the index is rebuilt.
-    """
+    """Hand `next_cursor` back as `cursor` for the next page. It stays good when the index is rebuilt."""
     length = chosen_limit(limit, service.settings)
     with service.keeper.holder.borrow() as snapshot:
         items, next_cursor = snapshot.generation.items(collection, length, cursor)

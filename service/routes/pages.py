@@ -1,6 +1,4 @@
-"""What people open: the web page, the OpenAPI page, and the meaning of each problem type. No third-party
-host.
-"""
+"""What people open: the web page, the OpenAPI page, the meaning of a problem type. All from this host."""
 
 from __future__ import annotations
 
@@ -59,8 +57,7 @@ async def problem(name: str) -> ProblemKind:
 
 
 def install(app: FastAPI, page: Path = PAGE) -> None:
-    """Serve the page at / and /page/, and Swagger UI at /docs from the assets that fastapi-offline carries.
-    """
+    """Serve the page at / and /page/, and Swagger UI at /docs from assets that fastapi-offline carries."""
     app.include_router(router)
     static = _Revalidated(directory=page, html=True)
 

@@ -1,6 +1,4 @@
-"""POST a clip or a picture: nearest images, nearest captions, or its vector. All four directions of the joint
-space.
-"""
+"""POST a clip or a picture: nearest images, nearest spoken captions, or its vector. All four directions."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ _RAW = {kind: {"schema": _BINARY} for kind in ("audio/*", "image/*", "applicatio
 
 
 def _body(field: Mapping[str, Any]) -> dict[str, Any]:
-    """The request body for the OpenAPI page; the routes read it themselves, after every parameter was
-    checked.
-    """
+    """The request body for the OpenAPI page; the routes read it themselves, once the parameters are right."""
     form = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
     content = {"multipart/form-data": {"schema": form}, **_RAW}
     return {"requestBody": {"required": True, "content": content}}

@@ -106,7 +106,7 @@ def test_media_come_whole_with_their_type_and_digest(client: TestClient, clip: b
     assert answer.headers["x-content-type-options"] == "nosniff"
     head = client.head(CLIP)
     assert head.content == b""
-    assert {name: value for name, value in head.headers.items()} == dict(answer.headers)
+    assert dict(head.headers) == dict(answer.headers)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def offline(index: Path, tiny_bundle: Bundle) -> dict[tuple[str, str], list[tupl
     }
     generation = open_index(index)
     targets: tuple[CollectionName, ...] = ("images", "captions")
-    found = {
+    found: dict[tuple[str, str], list[tuple[str, float]]] = {
         (modality, target): [(hit.id, hit.score) for hit in generation.search(target, vector_1D, 4)[0]]
         for modality, vector_1D in vectors.items()
         for target in targets

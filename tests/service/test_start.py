@@ -158,7 +158,7 @@ def test_settings_are_frozen_and_hide_the_key() -> None:
     settings = Settings(index=Path("x"), operator_key="a secret")  # type: ignore[arg-type]
     assert "a secret" not in repr(settings)
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 1  # type: ignore[misc]
+        settings.port = 1
 
 
 def test_serving_never_imports_torch_nor_what_only_tests_and_training_need(index: Path) -> None:
@@ -211,6 +211,11 @@ print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=_environment(OPENBLAS_NUM_THREADS="5"), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env=_environment(OPENBLAS_NUM_THREADS="5"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.stdout.split() == ["3", "5"], done.stderr

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,19 @@ def _app(index: Path, **settings: Any) -> FastAPI:
     return create_app(Settings(index=index, **(defaults | settings)))
 
 
-def _until(true: Callable[[], bool], seconds: float = 10) -> None:
+def _until(true: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
+
+
+def _serves(app: FastAPI, generation: str) -> bool:
+    return bool(app.state.service.keeper.holder.current.id == generation)
+
+
+def _more_than(answers: list[Any], number: int) -> bool:
+    return len(answers) > number
 
 
 def _offline(index: Path, bundle: Bundle, generation: str) -> list[tuple[str, float]]:
@@ -113,15 +122,14 @@ def test_eight_clients_while_it_is_swapped(
         keeper = app.state.service.keeper
         for turn in range(8):
             new = ids[(turn + 1) % 2]
-            seen = len(answers)
             if turn % 2:  # by another process, noticed by looking
                 store.promote(index, new)
-                _until(lambda new=new: keeper.holder.current.id == new)
+                _until(partial(_serves, app, new))
             else:
                 operator.request("POST", f"/v1/index/promote?generation={new}", headers=OPERATOR)
                 response = operator.getresponse()
                 assert (response.status, json.loads(response.read())["generation"]) == (200, new)
-            _until(lambda seen=seen: len(answers) >= seen + 24)
+            _until(partial(_more_than, answers, len(answers) + 24))
         operator.close()
         stop.set()
         for client in clients:
@@ -196,7 +204,7 @@ def test_promote_and_rollback(index: Path, ids: tuple[str, str], other_bundle: B
 def test_only_the_operator_may(
     index: Path, ids: tuple[str, str], authorization: str | None, status: int, name: str
 ) -> None:
-    headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
+    headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
     with TestClient(_app(index)) as client:
         for call in (f"promote?generation={ids[1]}", "rollback"):
             answer = client.post(f"/v1/index/{call}", headers=headers)

@@ -4,6 +4,8 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
+from service.app import create_app
+from service.settings import Settings
 from tests.fixtures.media_bytes import make_png, make_wav
 
 PROBLEM = "/problems/"
@@ -23,6 +27,7 @@ def _float_wav(samples: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+@cache
 def _encoded(seconds: float, format_: str, subtype: str | None = None) -> bytes:
     samples = 0.3 * np.sin(2 * np.pi * 300 * np.arange(round(16000 * seconds)) / 16000)
     buffer = io.BytesIO()
@@ -36,6 +41,7 @@ def _picture(format_: str) -> bytes:
     return buffer.getvalue()
 
 
+@cache
 def _bomb() -> bytes:
     """A PNG that is 50,000 pixels square when it is unpacked."""
     rows = zlib.compressobj(9)
@@ -120,24 +126,33 @@ def test_media_of_other_kinds_are_taken(client: TestClient, data: bytes) -> None
     assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        (b"", "multipart/form-data"),
-        (b"", "multipart/form-data; boundary=x"),
-        (b"--x\r\n", "multipart/form-data; boundary=x"),
-        (b"nothing of the kind", "multipart/form-data; boundary=x"),
-        (b"--x\r\nContent-Disposition: form-data\r\n\r\nx\r\n--x--\r\n", "multipart/form-data; boundary=x"),
-        (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--x--\r\n', "multipart/form-data; boundary=x"),
-        (b'--x\r\nContent-Disposition: form-data; name="other"; filename="a"\r\n\r\nx\r\n--x--\r\n', "multipart/form-data; boundary=x"),
-        (b'--x\r\nContent-Disposition: form-data; name="\xff\xfe"\r\n\r\n\xff\r\n--x--\r\n', "multipart/form-data; boundary=x; charset=idna"),
-        (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\xff\r\n--x--\r\n', "multipart/form-data; boundary=x; charset=a\x01b"),
-        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n' + b"X: y\r\n" * 3000 + b"\r\n\r\nx\r\n--x--\r\n", "multipart/form-data; boundary=x"),
-        (b'--x\r\nContent-Disposition: form-data; name="t"\r\n\r\n' + b"t" * 100_000 + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"),
-        (b"".join(b'--x\r\nContent-Disposition: form-data; name="t%d"\r\n\r\nt\r\n' % n for n in range(99)) + b"--x--\r\n", "multipart/form-data; boundary=x"),
-    ],
-)  # fmt: skip
-def test_a_form_that_cannot_be_read(client: TestClient, body: bytes, kind: str) -> None:
+BOUNDARY = "multipart/form-data; boundary=x"
+END = b"\r\n--x--\r\n"
+
+
+def _part(disposition: bytes, content: bytes = b"x", more: bytes = b"") -> bytes:
+    return b"--x\r\nContent-Disposition: form-data" + disposition + b"\r\n" + more + b"\r\n" + content
+
+
+FORMS: dict[str, tuple[bytes, str]] = {
+    "no boundary": (b"", "multipart/form-data"),
+    "no body": (b"", BOUNDARY),
+    "no end": (b"--x\r\n", BOUNDARY),
+    "no form": (b"nothing of the kind", BOUNDARY),
+    "no name": (_part(b"") + END, BOUNDARY),
+    "text in place of the file": (_part(b'; name="file"') + END, BOUNDARY),
+    "another field": (_part(b'; name="other"; filename="a"') + END, BOUNDARY),
+    "a charset of host names": (_part(b'; name="\xff\xfe"', b"\xff") + END, f"{BOUNDARY}; charset=idna"),
+    "a charset of nowhere": (_part(b'; name="file"', b"\xff") + END, f"{BOUNDARY}; charset=a\x01b"),
+    "too many headers": (_part(b'; name="file"; filename="a"', more=b"X: y\r\n" * 3000) + END, BOUNDARY),
+    "too long a text": (_part(b'; name="t"', b"t" * 100_000) + END, BOUNDARY),
+    "too many texts": (b"\r\n".join(_part(b'; name="t%d"' % n) for n in range(99)) + END, BOUNDARY),
+}
+
+
+@pytest.mark.parametrize("what", sorted(FORMS))
+def test_a_form_that_cannot_be_read(client: TestClient, what: str) -> None:
+    body, kind = FORMS[what]
     answer = client.post("/v1/search/images", content=body, headers={"content-type": kind})
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -159,37 +174,43 @@ def test_other_fields_beside_the_file_do_no_harm(client: TestClient) -> None:
 
 # The limit on the body, counted before anything is parsed.
 
+LIMIT = 200_000
 
-def _in_pieces(total: int) -> Iterator[bytes]:
-    for _ in range(total // 65536 + 1):
-        yield b"\0" * 65536
+
+@pytest.fixture(scope="module")
+def limited(index: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Settings(index=index, threads=1, max_body_bytes=LIMIT))) as client:
+        yield client
+
+
+def _in_pieces(beginning: bytes = b"") -> Iterator[bytes]:
+    yield beginning
+    for _ in range(LIMIT // 10_000 + 1):
+        yield b"\0" * 10_000
+
+
+FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
 
 @pytest.mark.parametrize("call", ["/v1/search/images", "/v1/embeddings"])
-def test_a_body_over_the_limit_with_a_length(client: TestClient, call: str) -> None:
-    answer = client.post(call, content=b"\0" * 25_000_001)
+@pytest.mark.parametrize("with_length", [True, False])
+@pytest.mark.parametrize(("beginning", "kind"), [(b"", "audio/wav"), (FORM, BOUNDARY)])
+def test_a_body_over_the_limit(
+    limited: TestClient, call: str, with_length: bool, beginning: bytes, kind: str
+) -> None:
+    pieces = _in_pieces(beginning)
+    content = b"".join(pieces) if with_length else pieces
+    answer = limited.post(call, content=content, headers={"content-type": kind})
     assert answer.status_code == 413
     assert answer.json()["type"] == PROBLEM + "body-too-large"
-    assert "25,000,000" in answer.json()["detail"]
+    assert "200,000" in answer.json()["detail"]
     assert answer.headers["connection"] == "close"
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_body_over_the_limit_without_a_length(client: TestClient) -> None:
-    answer = client.post("/v1/search/images", content=_in_pieces(26_000_000))
-    assert answer.status_code == 413
-    assert answer.json()["type"] == PROBLEM + "body-too-large"
-
-
-def test_a_form_over_the_limit_without_a_length(client: TestClient) -> None:
-    def form() -> Iterator[bytes]:
-        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        yield from _in_pieces(26_000_000)
-
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    answer = client.post("/v1/search/images", content=form(), headers=headers)
-    assert answer.status_code == 413
-    assert answer.json()["type"] == PROBLEM + "body-too-large"
+def test_a_body_at_the_limit_is_read(limited: TestClient) -> None:
+    assert limited.post("/v1/search/images", content=b"\0" * LIMIT).status_code == 415
+    assert limited.get("/v1/limits").json()["max_body_bytes"] == LIMIT
 
 
 def test_the_server_goes_on_after_all_that(app: FastAPI, client: TestClient) -> None:
