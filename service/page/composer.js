@@ -47,11 +47,11 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
       let left = Math.min(Math.ceil(retryAfterSeconds ?? 0), 60);
       if (left > 0) {
         // Outside the alert's own words: a screen reader would read every second aloud.
-        const wait = element("span", { class: "alert-wait", "aria-hidden": "true" }, ` by itself in ${left} s`);
+        const wait = element("span", { class: "alert-wait", "aria-hidden": "true" }, ` or by itself in ${left} s`);
         buttons.push(wait);
         countdown = setInterval(() => {
           left -= 1;
-          wait.textContent = ` by itself in ${left} s`;
+          wait.textContent = ` or by itself in ${left} s`;
           if (left <= 0) tryAgain();
         }, 1000);
       }
