@@ -282,6 +282,9 @@ def export_command(
     metrics: Annotated[
         Path | None, typer.Option(help="JSON of evaluate --out, to be kept in the manifest.")
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights as float16: half the size, computed as float32.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a run's best weights as a model bundle: ONNX graphs that agree with torch, and a golden pair."""
@@ -303,6 +306,7 @@ def export_command(
         metrics=measured,
         licence=licence,
         name=name,
+        half=half,
     )
     size = sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file())
     typer.echo(

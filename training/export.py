@@ -26,6 +26,7 @@ from indexer.bundle import IMAGE_GRAPH, SPEECH_GRAPH, Bundle, Golden, write_bund
 from indexer.media import MediaSpec, Pixels, Waveform, decode_image, decode_speech
 from training.datasets.pairs import PairSet
 from training.evaluate import ModelEmbedder
+from training.half import store_half
 from training.preset import Preset
 from training.towers.dual import DualEncoder
 
@@ -33,6 +34,11 @@ OPSET = 20
 """Newest that ONNX Runtime 1.26 (the CUDA 12 line) is sure to load."""
 PARITY = 1e-4
 """Largest difference, in units of the vectors' typical size, between torch and ONNX Runtime."""
+
+GOLDEN_TOLERANCE = 1e-4
+"""Largest difference of a golden vector on another machine, in the same units."""
+HALF_COSINE = 0.999
+"""Smallest cosine between a vector with float32 and with float16 weights."""
 
 
 class ExportError(Exception):
@@ -49,10 +55,12 @@ def export(
     metrics: dict[str, Any],
     licence: str,
     name: str | None = None,
+    half: bool = False,
 ) -> tuple[Bundle, float]:
     """Write the bundle of `model` to `out`; the first clip and picture of `samples` become the golden pair.
 
-    Returns the bundle and the largest difference from torch. Raises ExportError when a graph fails the comparison.
+    With `half` the weights are stored as float16 (see `training.half`), after the comparison with torch. Returns the
+    bundle and the largest difference from torch. Raises ExportError when a graph fails the comparison.
     """
     spec = preset.media.spec()
     model = model.eval()
@@ -70,6 +78,10 @@ def export(
             raise ExportError(
                 f"ONNX Runtime and torch differ by {worst:.1e}, more than {PARITY:.0e}; nothing written"
             )
+        if half:
+            _halve(graphs, waves, pictures)
+        golden = _golden(graphs, waves[0], pictures[0], spec)
+        largest = max(1.0, float(np.abs(golden.speech_vector).max()), float(np.abs(golden.image_vector).max()))
         bundle = write_bundle(
             out,
             name=name or preset.name,
@@ -78,13 +90,32 @@ def export(
             similarity=preset.embedding.similarity,
             media=spec,
             graphs=graphs,
-            golden=_golden(graphs, waves[0], pictures[0], spec),
+            golden=golden,
             training={"preset": preset.name, "seed": preset.seed, **training},
             metrics=metrics,
             licence=licence,
-            golden_tolerance=1e-3,
+            golden_tolerance=GOLDEN_TOLERANCE * largest,
         )
     return bundle, worst
+
+
+def _halve(graphs: dict[str, Path], waves: Sequence[Waveform], pictures: Sequence[Pixels]) -> None:
+    """Store both graphs' weights as float16, and check that no vector turns by more than HALF_COSINE."""
+
+    def vectors() -> NDArray[np.float32]:
+        spoken = _run_speech(_session(graphs[SPEECH_GRAPH]), waves)
+        return np.concatenate([spoken, _run_images(_session(graphs[IMAGE_GRAPH]), pictures)])
+
+    before = vectors()
+    for path in graphs.values():
+        store_half(path)
+    after = vectors()
+    cosines = (before * after).sum(axis=1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
+    if cosines.min() < HALF_COSINE:
+        raise ExportError(
+            f"float16 weights turn a vector to a cosine of {cosines.min():.4f} with what it was, less than "
+            f"{HALF_COSINE}; nothing written, export float32 weights"
+        )
 
 
 def _to_onnx(
