@@ -46,7 +46,7 @@ def create_service(settings: Settings) -> Service:
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
-    """The app. Its lifespan opens the index, unless `service` has it open already, and closes it at the end."""
+    """The app. Its lifespan opens the index, unless `service` has it open already, and closes it."""
     service = service or create_service(settings)
 
     @asynccontextmanager

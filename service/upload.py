@@ -1,4 +1,4 @@
-"""Media out of a request: the multipart field `file`, or the raw body; the type tells only these two apart."""
+"""Media out of a request: the multipart field `file`, or the raw body; the type only tells which of both."""
 
 from __future__ import annotations
 
