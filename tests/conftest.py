@@ -24,6 +24,8 @@ def _missing_parts() -> dict[str, str]:
     missing: dict[str, str] = {}
     if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
         missing["browser"] = "no Chromium on the PATH"
+    if shutil.which("curl") is None:
+        missing["curl"] = "no curl"
     if not os.environ.get("SAYSEE_DATA"):
         missing["data"] = "SAYSEE_DATA is not set"
     if not Path("/dev/nvidiactl").exists():
