@@ -24,6 +24,7 @@ OWNED_FOLDERS = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "faiss": ("f
 LIBRARIES = {"av": "av", "PIL": "pillow", "numpy": "numpy", "typer": "typer", "rich": "rich"}
 """Modules that indexing cannot do without, and the distribution each comes from."""
 
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # An ONNX graph of one node, y = Identity(x), written out so that no library is needed to make it.
@@ -150,25 +151,43 @@ def _onnxruntime() -> Iterator[Finding]:
         return
     offered = onnxruntime.get_available_providers()
     gpu_there = Path("/dev/nvidiactl").exists()
-    asked = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in offered]
-    if "CUDAExecutionProvider" in asked:
-        onnxruntime.preload_dlls()
+    if CUDA not in offered:
+        used, _ = _provider_used([CPU])
+        if gpu_there:
+            fix = "install the extra `gpu` instead of `cpu` in a fresh environment"
+            yield Finding("provider", "note", f"{used} is used and an NVIDIA GPU is idle", fix)
+        else:
+            yield Finding("provider", "ok", f"{used} is really used; offered: {', '.join(offered)}")
+        return
+    used, reason = _provider_used([CUDA, CPU])
+    if used == CUDA:
+        yield Finding("provider", "ok", f"{used} is really used; offered: {', '.join(offered)}")
+    elif gpu_there:
+        fix = "pip install 'onnxruntime-gpu[cuda,cudnn]', and see that nvidia-smi works"
+        yield Finding("provider", "wrong", f"CUDA is offered and {used} is used ({reason})", fix)
+    else:
+        fix = "give the container the GPU (--gpus all), or install the extra `cpu` instead of `gpu`"
+        yield Finding("provider", "wrong", f"CUDA is offered, {used} is used, no NVIDIA GPU is visible", fix)
+
+
+def _provider_used(asked: list[str]) -> tuple[str, str]:
+    """What a session that asks for these really runs on, and why not on the first of them."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    used = onnxruntime.InferenceSession(IDENTITY_GRAPH, options, providers=asked).get_providers()[0]
-    if "CUDAExecutionProvider" in asked and used != "CUDAExecutionProvider":
-        why = "its CUDA libraries or the driver are missing" if gpu_there else "no NVIDIA GPU is visible here"
-        fix = (
-            "pip install 'onnxruntime-gpu[cuda,cudnn]' and check that nvidia-smi works"
-            if gpu_there
-            else "start the container with --gpus all, or install the extra `cpu` instead"
-        )
-        yield Finding("provider", "wrong", f"CUDA is offered and {used} is used: {why}", fix)
-    elif gpu_there and "CUDAExecutionProvider" not in asked:
-        fix = "install the extra `gpu` instead of `cpu` in a fresh environment"
-        yield Finding("provider", "note", f"{used} is used and an NVIDIA GPU is idle", fix)
-    else:
-        yield Finding("provider", "ok", f"{used} is really used; offered: {', '.join(offered)}")
+    reason = "its CUDA libraries could not be loaded"
+    try:
+        if CUDA in asked:
+            onnxruntime.preload_dlls()
+        # ONNX Runtime's own fallback prints to stdout, where the answer goes.
+        session = onnxruntime.InferenceSession(IDENTITY_GRAPH, options, providers=asked, enable_fallback=0)
+    except Exception as error:  # noqa: BLE001  it raises a dozen kinds that share no base
+        if asked == [CPU]:
+            return "no provider", str(error)
+        reason = str(error).strip().splitlines()[0]
+        session = onnxruntime.InferenceSession(IDENTITY_GRAPH, options, providers=[CPU])
+    return str(session.get_providers()[0]), reason
 
 
 def _faiss() -> Iterator[Finding]:
