@@ -1,0 +1,193 @@
+"""`python -m indexer` as an operator meets it: results on stdout, a sentence on stderr, status 0, 1 or 2."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from indexer import __main__ as cli
+from indexer import ann, encoder
+from indexer.bundle import Bundle
+from indexer.store import current_generation
+from tests.fixtures.pairs import Pairs, make_pairs
+
+COMMANDS = ("build", "list", "show", "verify", "promote", "rollback", "prune", "doctor")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.app, [str(one) for one in arguments])
+
+
+def answer(*arguments: object) -> Any:
+    """The JSON answer of a command that must succeed."""
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def assert_fails(result: Result, says: str, status: int = 1) -> None:
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Pairs:
+    return make_pairs(tmp_path / "corpus", 3)
+
+
+@pytest.fixture
+def sources(pairs: Pairs, tiny_bundle: Bundle, index: Path) -> tuple[object, ...]:
+    """The arguments of a build that works."""
+    places = ("--bundle", tiny_bundle.path, "--images", pairs.images, "--captions", pairs.captions)
+    return (*places, "--index", index)
+
+
+def test_from_build_to_prune(sources: tuple[object, ...], index: Path) -> None:
+    built = run("build", *sources)
+    assert built.exit_code == 0, built.stderr
+    assert "images: 3 (3 embedded now, 0 known), recall@10 1.000" in built.stdout
+    assert "images: embedding: 3 in" in built.stderr  # plain lines, as this is no terminal
+    (first,) = answer("list", "--index", index)
+    assert not first["current"]
+    assert f"python -m indexer promote {first['id']} --index {index}" in built.stdout
+
+    assert answer("promote", "newest", "--index", index) == {"generation": first["id"], "previous": None}
+    second = answer("build", *sources, "--promote")
+    assert second["previous"] == first["id"]
+    assert second["collections"]["captions"]["reused"] == 3
+    assert current_generation(index) == second["generation"]
+
+    listed = run("list", "--index", index)
+    assert listed.stdout.splitlines()[0].startswith(
+        f"* {second['generation']}  3 images, 3 captions, by tiny-0"
+    )
+    assert answer("show", "--index", index)["id"] == second["generation"]
+    assert answer("show", first["id"], "--index", index)["id"] == first["id"]
+    assert "recall@10 1.000 over 3 queries" in run("show", "--index", index).stdout
+
+    assert answer("verify", "--index", index) == {second["generation"]: [], first["id"]: []}
+    assert answer("rollback", "--index", index)["generation"] == first["id"]
+    assert_fails(run("rollback", "--index", index), "error: No sound generation was promoted")
+    assert answer("prune", "--keep", 0, "--index", index) == {"deleted": [second["generation"]]}
+    assert "Nothing to delete" in run("prune", "--index", index).stdout
+
+
+def test_what_was_left_out_is_told(sources: tuple[object, ...], pairs: Pairs) -> None:
+    (pairs.images / "words.png").write_text("only words")
+    built = run("build", *sources)
+    assert "left out, not an image: 1, e.g. words.png" in built.stdout
+
+
+def test_a_damaged_generation(sources: tuple[object, ...], index: Path) -> None:
+    generation = answer("build", *sources, "--promote")["generation"]
+    path = index / "generations" / generation / "images.faiss"
+    path.unlink()
+    path.write_bytes(b"something else")
+    verified = run("verify", generation, "--index", index)
+    assert verified.exit_code == 1
+    assert "images.faiss has 14 bytes where" in verified.stdout
+    assert_fails(run("promote", generation, "--index", index), "is damaged: images.faiss has 14 bytes")
+    (index / "generations" / generation / "manifest.json").unlink()
+    assert "manifest.json cannot be read" in run("list", "--index", index).stdout
+    assert_fails(run("show", "--index", index), "manifest.json cannot be read")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    helped = run(command, "--help")
+    assert helped.exit_code == 0
+    for word in ("--json", "--debug", "--help"):
+        assert word in helped.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "show", "verify", "rollback", "prune", "promote"])
+def test_no_index_there(command: str, tmp_path: Path) -> None:
+    arguments = ("newest",) if command == "promote" else ()
+    result = run(command, *arguments, "--index", tmp_path / "nowhere")
+    assert_fails(result, f"error: There is no index at {tmp_path / 'nowhere'}: build one with")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "--bundle", "b", "--index", "i"),
+        ("build", "--bundle", "b", "--images", "x"),
+        ("build", "--bundle", "b", "--images", "x", "--index", "i", "--kind", "hnsw"),
+        ("build", "--bundle", "b", "--images", "x", "--index", "i", "--engine", "ray"),
+        ("build", "--bundle", "b", "--images", "x", "--index", "i", "--threads", "0"),
+        ("prune", "--index", "i", "--keep", "-1"),
+        ("promote", "--index", "i"),
+        ("nothing",),
+        ("list",),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_errors_are_one_sentence_and_debug_shows_more(sources: tuple[object, ...], tmp_path: Path) -> None:
+    wrong = ("build", *sources[2:], "--bundle", tmp_path / "no-bundle")
+    plain = run(*wrong)
+    assert_fails(plain, f"error: {tmp_path / 'no-bundle'} is not a model bundle")
+    debugged = run(*wrong, "--debug")
+    assert debugged.exit_code == 1
+    assert "Traceback" in debugged.stderr
+    assert "BundleError" in debugged.stderr
+
+
+def test_what_the_system_refuses_is_named_with_its_file(sources: tuple[object, ...], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert_fails(
+        run("build", *sources, "--index", tmp_path / "file" / "index"), f"error: {tmp_path / 'file'}"
+    )
+
+
+def test_the_choices_are_those_there_are() -> None:
+    """Written out beside the options: reading the tables would load FAISS and ONNX Runtime for --help."""
+    assert set(get_args(cli.KindName)) == set(ann.KINDS)
+    assert set(get_args(cli.ProviderName)) == set(get_args(encoder.Provider))
+
+
+def test_as_a_program_of_its_own(sources: tuple[object, ...], index: Path) -> None:
+    command = [sys.executable, "-m", "indexer", "build", *map(str, sources), "--promote", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["generation"] == current_generation(index)
+
+
+BROKEN = """
+import sys
+sys.modules["faiss"] = None
+from indexer.__main__ import app
+app(sys.argv[1:])
+"""
+
+
+def test_without_a_library_the_doctor_still_comes(sources: tuple[object, ...]) -> None:
+    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", BROKEN, *map(str, arguments)], capture_output=True, text=True
+        )
+
+    built = start("build", *sources)
+    assert built.returncode == 1
+    assert "A library is missing or broken" in built.stderr
+    assert "`python -m indexer doctor` has the fix" in built.stderr
+    asked = start("doctor")
+    assert asked.returncode == 1
+    assert "wrong  faiss: cannot be imported" in asked.stdout
+    assert "fix: " in asked.stdout
