@@ -36,10 +36,13 @@ def caption_of(number: int) -> str:
 
 
 def clip(number: int, *, other: bool = False) -> bytes:
-    """The spoken caption of picture `number`, as far as beeps go; `other` is the second voice's."""
+    """The spoken caption of picture `number`, as far as beeps go; `other` is the second voice's.
+
+    Long enough to be still playing when a busy machine comes to look.
+    """
     if other:
-        return make_wav(1.0, 150.0 * 1.21**number, seed=50 + number)
-    return make_wav(1.2 + 0.1 * number, 180.0 * 1.18**number, seed=number)
+        return make_wav(4.5, 150.0 * 1.21**number, seed=50 + number)
+    return make_wav(5.0 + 0.1 * number, 180.0 * 1.18**number, seed=number)
 
 
 def picture_id(number: int) -> str:

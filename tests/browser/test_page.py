@@ -328,21 +328,26 @@ def test_no_microphone_is_explained(open_page: OpenPage, error: str, words: str)
 def test_a_service_that_still_starts_is_waited_for(open_page: OpenPage) -> None:
     problem = {"type": "/problems/not-ready", "status": 503, "detail": "The index is being opened."}
 
+    ready: list[bool] = []
+
     def not_yet(page: Any) -> None:
-        page.route(
-            "**/v1/limits",
-            lambda route: route.fulfill(
-                status=503,
-                headers={"Retry-After": "1"},
-                content_type="application/problem+json",
-                body=json.dumps(problem),
-            ),
-            times=1,
-        )
+        def answer(route: Any) -> None:
+            if ready:
+                route.continue_()
+            else:
+                route.fulfill(
+                    status=503,
+                    headers={"Retry-After": "1"},
+                    content_type="application/problem+json",
+                    body=json.dumps(problem),
+                )
+
+        page.route("**/v1/limits", answer)
 
     with open_page(before=not_yet, expected=("503",)) as page:
         expect(page.get_by_role("alert")).to_contain_text("The index is being opened.")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        ready.append(True)
         expect(page.locator("#samples a")).to_have_count(8)
         expect(page.get_by_role("alert")).to_be_empty()
 
