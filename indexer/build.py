@@ -80,7 +80,7 @@ class BuildReport:
 class _Embedded:
     """A collection whose rows are written: its vectors float32 [N, D] in a file without a name."""
 
-    vectors_ND: NDArray[np.float32]  # noqa: N815 - shape suffix
+    vectors_ND: NDArray[np.float32]
     new: int
     seconds: float
 

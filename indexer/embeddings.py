@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 class Embedding:
     """What one media file gave: its vector float32 [D], and what an item shows of it."""
 
-    vector_D: NDArray[np.float32]  # noqa: N815 - shape suffix
+    vector_D: NDArray[np.float32]
     mime: str
     seconds: float | None  # speech: length of the source
     width: int | None  # image: of the source, in pixels

@@ -11,7 +11,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 @dataclass(frozen=True)
 class Location:
-    """`size_bytes` bytes of the file `path`: the whole file where `offset` is None, else those from there on."""
+    """`size_bytes` bytes of the file `path`: all of it where `offset` is None, else those from there on."""
 
     path: Path
     offset: int | None

@@ -1,11 +1,11 @@
 """Where everything lies in an index directory, and what each name is called.
 
-    index/
-      CURRENT                   the id of the generation being served
-      promotions.jsonl          every promotion and rollback, oldest first
-      build.lock promote.lock   held while a process builds or changes CURRENT; stale files mean nothing
-      generations/<id>/         immutable once it carries this name; .tmp-* and .trash-* are leftovers
-      embeddings/<fingerprint>/ vectors already computed; safe to delete
+index/
+  CURRENT                   the id of the generation being served
+  promotions.jsonl          every promotion and rollback, oldest first
+  build.lock promote.lock   held while a process builds or changes CURRENT; stale files mean nothing
+  generations/<id>/         immutable once it carries this name; .tmp-* and .trash-* are leftovers
+  embeddings/<fingerprint>/ vectors already computed; safe to delete
 """
 
 from __future__ import annotations
