@@ -72,6 +72,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         docs_url=None,  # both of FastAPI's own pages load their code from a third-party host
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # the names that generated clients will use
         responses=PROBLEM_RESPONSE,
     )
     describe(app)

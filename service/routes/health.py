@@ -40,6 +40,6 @@ async def readyz(service: Wired) -> ReadyAnswer:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics_page(service: Wired) -> Response:
+def figures(service: Wired) -> Response:
     """The text exposition format. With several workers each answers for itself."""
     return Response(service.metrics.exposition(), media_type=metrics.CONTENT_TYPE)

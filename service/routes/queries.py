@@ -25,7 +25,7 @@ from service.schemas import (
     SearchAnswer,
     Timings,
 )
-from service.search import Clip, Indexed, Neighbours, Picture, Query
+from service.search import Clip, Indexed, Neighbours, Picture, Query, Stage
 from service.upload import FIELD, read_upload, read_uploads
 from service.wiring import Wired
 
@@ -97,8 +97,8 @@ async def embeddings(request: Request, response: Response, service: Wired) -> Em
     uploads = await read_uploads(request, service.settings.max_files)
     embedded = await service.searcher.embed([upload.data for upload in uploads])
     clips = [file for file in embedded.files if isinstance(file, Clip)]
-    timings = Timings(**embedded.timings_ms)
-    response.headers["Server-Timing"] = server_timing(timings)
+    timings = _phrase_timings(embedded.timings_ms)
+    response.headers["Server-Timing"] = _server_timing(timings)
     return EmbeddingsAnswer(
         data=[
             EmbeddingDatum(index=index, embedding=vector_D)
@@ -124,8 +124,8 @@ async def _search(
 
 def phrase(found: Neighbours, response: Response) -> SearchAnswer:
     """The wire form of an answer, and its Server-Timing header."""
-    timings = Timings(**found.timings_ms)
-    response.headers["Server-Timing"] = server_timing(timings)
+    timings = _phrase_timings(found.timings_ms)
+    response.headers["Server-Timing"] = _server_timing(timings)
     return SearchAnswer(
         query=_phrase_query(found.query),
         target=found.target,
@@ -145,8 +145,12 @@ def phrase(found: Neighbours, response: Response) -> SearchAnswer:
     )
 
 
-def server_timing(timings: Timings) -> str:
-    return ", ".join(f"{stage};dur={ms:g}" for stage, ms in timings)
+def _phrase_timings(timings_ms: Mapping[Stage, float]) -> Timings:
+    return Timings.model_validate({stage: round(ms, 3) for stage, ms in timings_ms.items()})
+
+
+def _server_timing(timings: Timings) -> str:
+    return ", ".join(f"{stage};dur={ms}" for stage, ms in timings)
 
 
 def _phrase_query(query: Query) -> ClipQuery | PictureQuery | ItemQuery:

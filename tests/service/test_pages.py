@@ -83,6 +83,7 @@ def test_every_call_is_described_and_says_how_it_fails(document: dict[str, Any])
     for path, calls in document["paths"].items():
         for call in calls.values():
             assert call["summary"], path
+            assert re.fullmatch("[a-z_]+", call["operationId"]), path
             assert call["description"], path
             assert list(call["responses"]["default"]["content"]) == ["application/problem+json"], path
             assert "422" not in call["responses"], path  # a wrong parameter is 400 here

@@ -94,7 +94,7 @@ def test_timings_stand_in_the_body_and_in_a_header(client: TestClient) -> None:
     answer = client.post("/v1/search/images", content=CLIP)
     timings = answer.json()["timings_ms"]
     assert list(timings) == ["decode", "queue", "encode", "search"]
-    assert all(ms > 0 for ms in timings.values())
+    assert all(ms >= 0 for ms in timings.values())
     header = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
     assert list(header) == list(timings)
     assert float(header["encode"]) == pytest.approx(timings["encode"], abs=0.01)
