@@ -67,8 +67,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]
     render_corpus(corpus, 8, 1909, test=8)
     speak(corpus, corpus, voices="reserved-espeak", workers=1)
     index = folder / ".demo" / "index"
-    sources = {"images": corpus / "images.jsonl", "captions": corpus / "captions.jsonl"}
-    build(ROOT / "demo" / "bundle", index, promote_it=True, **sources)
+    bundle, images, captions = ROOT / "demo" / "bundle", corpus / "images.jsonl", corpus / "captions.jsonl"
+    build(bundle, index, images=images, captions=captions, promote_it=True)
     with live_server(create_app(Settings(index=index))) as port:
         yield folder, port
 
