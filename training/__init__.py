@@ -1,1 +1,1 @@
-"""Makes model bundles: corpora, towers, objectives, the loop, evaluation and export. Alone may import torch."""
+"""Makes model bundles: corpora, towers, objectives, the loop, evaluation, export. Alone may import torch."""

@@ -1,33 +1,37 @@
-"""`python -m training`: scenes, speak, fit, evaluate, export. torch is imported only by the commands that need it."""
+"""`python -m training`: scenes, speak, fit, evaluate, export.
+
+Status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, all else to stderr. Only wiring: torch comes
+in when a command needs it.
+"""
 
 from __future__ import annotations
 
-import functools
 import json
+import logging
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
+from indexer.console import failing_in_one_sentence, open_progress
+from indexer.progress import Stage
 from training.speak import speak_command
 
 if TYPE_CHECKING:
+    import torch
+
+    from indexer.progress import Progress as Shown
     from training.evaluate import Scores
     from training.fit import Progress
 
-app = typer.Typer(
-    help="Make a corpus, speak its captions, fit a dual encoder, judge it, export it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-LOG_EVERY_SECONDS = 15.0
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+LOSS_EVERY_SECONDS = 15.0
 
 Data = Annotated[
     Path, typer.Option(help="Corpus: pairs folder, Flickr8k, spoken digits, or images/ + speech/.")
@@ -35,90 +39,99 @@ Data = Annotated[
 Speech = Annotated[
     Path | None, typer.Option(help="Where the spoken captions are, if not in the corpus folder itself.")
 ]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where it works.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def one_sentence(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn the errors that name a fault of the input into one line on stderr and exit status 1."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        from indexer.bundle import BundleError
-        from indexer.encoder import EncoderError
-        from training.checkpoint import RunError
-        from training.datasets import DatasetError
-        from training.export import ExportError
-        from training.fit import FitError
-        from training.preset import PresetError
-
-        try:
-            command(*args, **options)
-        except (
-            BundleError,
-            EncoderError,
-            RunError,
-            DatasetError,
-            ExportError,
-            FitError,
-            PresetError,
-            OSError,
-        ) as error:
-            if options.get("debug"):
-                raise
-            typer.echo(f"{command.__name__.split('_')[0]}: {error}", err=True)
-            raise typer.Exit(1) from error
-        except ModuleNotFoundError as error:
-            if options.get("debug") or error.name not in ("torch", "timm", "onnx"):
-                raise
-            typer.echo(f"training needs {error.name}: pip install 'saysee[train,cpu]'", err=True)
-            raise typer.Exit(1) from error
-
-    return run
+@app.callback()
+def begin() -> None:
+    """Make a corpus, speak its captions, fit a dual encoder, judge it, export it."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
 
 
 class Screen:
-    """Shows a fit: bars on a terminal, a line every fifteen seconds elsewhere. A fit's Listener."""
+    """A fit's Listener: shows a stage for decoding, one for stepping, a line for every evaluation."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not sys.stderr.isatty(),
-        )
-        self.tasks: dict[str, Any] = {}
-        self.told = 0.0
-
-    def _show(self, title: str, done: int, total: int, note: str) -> None:
-        if title not in self.tasks:
-            self.tasks[title] = self.bar.add_task(title, total=total, note="")
-        self.bar.update(self.tasks[title], completed=done, note=note)
-        if self.bar.disable and (time.monotonic() - self.told > LOG_EVERY_SECONDS or done == total):
-            self.told = time.monotonic()
-            print(f"{title}: {done} of {total}  {note}", file=sys.stderr, flush=True)
+    def __init__(self, shown: Shown) -> None:
+        self._shown, self._open = shown, ExitStack()
+        self._stage: Stage | None = None
+        self._first, self._told = 0, time.monotonic()
+        self.step = 0
 
     def decoding(self, done: int, total: int) -> None:
-        self._show("decode", done, total, "")
+        self._reach("decode", done, total)
+        if done == total:
+            self.close()
 
     def stepped(self, progress: Progress) -> None:
-        note = f"loss {progress.loss:.3f}, lr {progress.learning_rate:.1e}, {progress.pairs_per_second:.0f} pairs/s"
-        self._show("fit", progress.step, progress.steps, note)
+        self.step = progress.step
+        if self._stage is None:
+            self._first = progress.step - 1
+        title = "fit" if not self._first else f"fit, from step {self._first} on"
+        self._reach(title, progress.step - self._first, progress.steps - self._first)
+        if time.monotonic() - self._told > LOSS_EVERY_SECONDS:
+            self._told = time.monotonic()
+            speed = f"{progress.pairs_per_second:.0f} pairs/s"
+            tell(f"step {progress.step}: loss {progress.loss:.3f}, lr {progress.learning_rate:.1e}, {speed}")
 
     def evaluated(self, step: int, scores: Scores, best: bool) -> None:
-        self.console.print(
-            f"step {step}: dev R@1 {scores.speech_to_image[1]:.3f} / {scores.image_to_speech[1]:.3f}, "
-            f"R@10 {scores.speech_to_image[10]:.3f} / {scores.image_to_speech[10]:.3f} (S->I / I->S)"
-            + (", best so far" if best else ""),
-            highlight=False,
+        there, back = scores.speech_to_image, scores.image_to_speech
+        tell(
+            f"step {step}: dev R@1 {there[1]:.3f} / {back[1]:.3f}, R@10 {there[10]:.3f} / {back[10]:.3f} "
+            f"(S->I / I->S){', best so far' if best else ''}"
         )
 
-    def embedding(self, done: int, total: int) -> None:
-        self._show("embed", done, total, "")
+    def close(self) -> None:
+        """End the stage that is shown, if any."""
+        self._open.close()
+        self._stage = None
+
+    def _reach(self, title: str, done: int, total: int) -> None:
+        if self._stage is None:
+            self._stage = self._open.enter_context(self._shown.stage(title, total))
+        self._stage.reach(done)
+
+
+def tell(sentence: str) -> None:
+    """A line on stderr, above whatever bar is there."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """A list that gets the first SIGINT or SIGTERM when it comes; the second ends the program as usual."""
+    seen: list[int] = []
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        tell("Stopping after this step; interrupt again to stop at once.")
+        for each, handler in usual.items():
+            signal.signal(each, handler)
+
+    for number in usual:
+        signal.signal(number, note)
+    try:
+        yield seen
+    finally:
+        for each, handler in usual.items():
+            signal.signal(each, handler)
+
+
+def torch_device(name: str) -> torch.device:
+    """The device asked for; "auto" takes CUDA where it works. FitError where CUDA does not."""
+    import torch
+
+    from indexer.cores import available_cores
+    from training.fit import FitError
+
+    torch.set_num_threads(available_cores())
+    if name == "cuda" and not torch.cuda.is_available():
+        raise FitError(
+            "CUDA was asked for and torch finds no GPU it can use: look at nvidia-smi, or say --device cpu"
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def scenes_command(
@@ -147,23 +160,22 @@ def scenes_command(
         typer.echo(f"scenes: {error}", err=True)
         raise typer.Exit(1) from error
     typer.echo(
-        f"{summary.images} pictures with {summary.texts} captions in {out}, {summary.drawn} of them drawn now."
+        f"{summary.images} pictures with {summary.texts} captions in {out}, {summary.drawn} drawn now."
     )
 
 
 def _changes(settings: list[str] | None) -> dict[str, str]:
-    from training.preset import PresetError
-
     changes = {}
     for setting in settings or ():
         key, equals, value = setting.partition("=")
         if not equals:
-            raise PresetError(f"--set wants key=value, such as optimiser.lr=0.001, not {setting!r}")
+            raise typer.BadParameter(
+                f"wants key=value, such as optimiser.lr=0.001, not {setting!r}", param_hint="--set"
+            )
         changes[key.strip()] = value.strip()
     return changes
 
 
-@one_sentence
 def fit_command(
     preset: Annotated[str, typer.Option(help="A shipped preset's name, or a TOML file.")],
     data: Data,
@@ -179,7 +191,7 @@ def fit_command(
     dev_split: Annotated[
         str, typer.Option(help="Split that chooses the best weights; 'none' keeps the newest.")
     ] = "dev",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Folder for decoded data; the run folder unless given.")
     ] = None,
@@ -188,35 +200,39 @@ def fit_command(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Fit a preset's two towers on a corpus. An interrupted run goes on when the same command is given again."""
-    import torch
+    """Fit a preset's two towers on a corpus. An interrupted run goes on when the command is given again."""
+    changes = _changes(set_)
+    with failing_in_one_sentence(debug=debug):
+        from training.datasets import open_dataset
+        from training.fit import fit
+        from training.preset import load_preset
 
-    from indexer.cores import available_cores
-    from training.datasets import open_dataset
-    from training.fit import fit
-    from training.preset import load_preset
-
-    torch.set_num_threads(available_cores())
-    composed = load_preset(preset, _changes(set_))
-    silenced = set(without_voice or ())
-    train = open_dataset(data, "train", speech).only_clips(lambda clip: clip.voice not in silenced)
-    dev = open_dataset(data, dev_split, speech) if dev_split != "none" else None
-    chosen = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-    screen = Screen()
-    counts = f"{len(train.clips)} spoken captions, {len(train.pictures)} pictures"
-    screen.console.print(f"{composed.name}: {composed.steps} steps on {counts}, {chosen}", highlight=False)
-    for reason, count in train.skipped.items():
-        screen.console.print(f"left out: {count} x {reason}", highlight=False)
-    with screen.bar:
-        scores = fit(composed, train, dev, out, screen, device=chosen, cache=cache, workers=workers)
+        chosen = torch_device(device)
+        composed = load_preset(preset, changes)
+        train = open_dataset(data, "train", speech).without_voices(without_voice or ())
+        dev = open_dataset(data, dev_split, speech) if dev_split != "none" else None
+        counts = f"{len(train.clips)} spoken captions, {len(train.pictures)} pictures"
+        tell(f"{composed.name}: {composed.steps} steps on {counts}, {chosen}")
+        for reason, count in train.skipped.items():
+            tell(f"left out: {count} x {reason}")
+        with open_progress() as shown, asked_to_stop() as asked:
+            screen = Screen(shown)
+            scores = fit(
+                composed, train, dev, out, screen,
+                device=chosen, cache=cache, workers=workers, stop=lambda: bool(asked),
+            )  # fmt: skip
+            screen.close()
+    if asked and screen.step < composed.steps:
+        tell(f"Stopped after step {screen.step} of {composed.steps}; the same command goes on from there.")
+        raise typer.Exit(1)
     if scores is not None:
-        typer.echo(
-            f"Fitted {out}: dev R@10 {scores.speech_to_image[10]:.3f} S->I, {scores.image_to_speech[10]:.3f} I->S."
-        )
+        there, back = scores.speech_to_image[10], scores.image_to_speech[10]
+        typer.echo(f"Fitted {out}: dev R@10 {there:.3f} S->I, {back:.3f} I->S.")
+    else:
+        typer.echo(f"Fitted {out}: all {composed.steps} steps are done.")
     typer.echo(f"Next: python -m training export --run {out} --data {data} --out BUNDLE")
 
 
-@one_sentence
 def evaluate_command(
     data: Data,
     run: Annotated[Path | None, typer.Option(help="Run folder of a fit.")] = None,
@@ -227,48 +243,47 @@ def evaluate_command(
         list[str] | None, typer.Option(help="Only clips of this voice or speaker. Repeatable.")
     ] = None,
     by_voice: Annotated[bool, typer.Option("--by-voice", help="A row for each voice as well.")] = False,
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the scores there as JSON, too.")] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Recall at 1, 5, 10, 50, 100 both ways: every spoken caption against every picture, and back."""
-    import torch
-
-    from indexer.bundle import open_bundle
-    from indexer.cores import available_cores
-    from indexer.encoder import Encoder
-    from training.checkpoint import load_model
-    from training.datasets import open_dataset
-    from training.evaluate import Embedder, ModelEmbedder, embed, only, score, table
-
     if (run is None) == (bundle is None):
-        raise typer.BadParameter("give either --run or --bundle")
-    torch.set_num_threads(available_cores())
-    embedder: Embedder
-    if run is not None:
-        model, preset, _ = load_model(run)
-        embedder, spec = ModelEmbedder(model), preset.media.spec()
-    else:
-        opened = open_bundle(bundle or "")
-        embedder, spec = Encoder(opened), opened.manifest.media
-    wanted = set(voice or ())
-    judged = open_dataset(data, split, speech).only_clips(lambda clip: not wanted or clip.voice in wanted)
-    screen = Screen()
-    with screen.bar:
-        embedded = embed(embedder, spec, judged, screen.embedding)
-    rows = {split if not wanted else "+".join(sorted(wanted)): score(embedded)}
-    if by_voice:
-        for name in sorted({clip.voice for clip in embedded.clips}):
-            rows[name or "?"] = score(only(embedded, lambda clip, name=name: clip.voice == name))  # type: ignore[misc]
-    result = {name: scores.to_dict() for name, scores in rows.items()}
-    if out:
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        raise typer.BadParameter("give one of the two", param_hint="--run / --bundle")
+    with failing_in_one_sentence(debug=debug):
+        from indexer.bundle import open_bundle
+        from indexer.encoder import Encoder
+        from training.checkpoint import load_model
+        from training.datasets import open_dataset
+        from training.evaluate import Embedder, ModelEmbedder, by_voice_rows, embed, score, table
+
+        embedder: Embedder
+        if run is not None:
+            chosen = torch_device(device)
+            model, preset, _ = load_model(run)
+            embedder, spec = ModelEmbedder(model.to(chosen), chosen), preset.media.spec()
+        else:
+            opened = open_bundle(bundle or "")
+            embedder, spec = Encoder(opened, provider=device), opened.manifest.media
+        judged = open_dataset(data, split, speech)
+        if voice:
+            judged = judged.of_voices(voice)
+        total = len(judged.clips) + len(judged.pictures)
+        with open_progress() as shown, shown.stage("embed", total) as stage:
+            embedded = embed(embedder, spec, judged, lambda done, _: stage.reach(done))
+        rows = {"+".join(sorted(voice)) if voice else split: score(embedded)}
+        if by_voice:
+            rows |= by_voice_rows(embedded)
+        result = {name: scores.to_dict() for name, scores in rows.items()}
+        if out:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        if embedded.failed:
+            tell(f"{len(embedded.failed)} items did not decode, such as {embedded.failed[0]}")
     typer.echo(json.dumps(result, indent=1) if as_json else table(rows))
-    if embedded.failed:
-        typer.echo(f"{len(embedded.failed)} items did not decode, such as: {embedded.failed[0]}", err=True)
 
 
-@one_sentence
 def export_command(
     run: Annotated[Path, typer.Option(help="Run folder of a fit.")],
     data: Data,
@@ -288,27 +303,25 @@ def export_command(
     debug: Debug = False,
 ) -> None:
     """Write a run's best weights as a model bundle: ONNX graphs that agree with torch, and a golden pair."""
-    from training.checkpoint import load_model
-    from training.datasets import open_dataset
-    from training.export import export
+    with failing_in_one_sentence(debug=debug):
+        from training.checkpoint import load_model, read_data, read_metrics
+        from training.datasets import open_dataset
+        from training.export import export
 
-    model, preset, state = load_model(run)
-    described = json.loads((run / "data.json").read_text(encoding="utf-8"))
-    measured = {"dev": state["metrics"]}
-    if metrics:
-        measured |= json.loads(metrics.read_text(encoding="utf-8"))
-    bundle, worst = export(
-        model,
-        preset,
-        open_dataset(data, split, speech),
-        out,
-        training={"data": described, "steps": state["step"]},
-        metrics=measured,
-        licence=licence,
-        name=name,
-        half=half,
-    )
-    size = sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file())
+        model, preset, state = load_model(run)
+        measured = {"dev": state["metrics"]} | (read_metrics(metrics) if metrics else {})
+        bundle, worst = export(
+            model,
+            preset,
+            open_dataset(data, split, speech),
+            out,
+            training={"data": read_data(run), "steps": state["step"]},
+            metrics=measured,
+            licence=licence,
+            name=name,
+            half=half,
+        )
+        size = sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file())
     typer.echo(
         f"Wrote {out}: fingerprint {bundle.fingerprint[:12]}, {size / 1e6:.1f} MB, "
         f"ONNX Runtime within {worst:.0e} of torch."

@@ -1,7 +1,7 @@
-"""Training-time distortions, drawn from a generator that is given: SpecAugment, voice warps, noise, crops, colour.
+"""Training-time distortions: SpecAugment, voice warps, noise, crops, colour. Nothing here is ever exported.
 
-All act on whole batches of tensors and change no shapes. Nothing here is ever exported.
-Shape legend: B batch, S samples, T frames, M bands, H W picture size.
+All act on whole batches, change no shapes, and draw from the CPU generator they are given, so that a seed
+means the same distortions on every device. Shape legend: B batch, T frames, M bands, H W picture size.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -18,26 +18,33 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 
 def add_noise(
-    log_mel_BTM: Tensor, mask_BT: Tensor, snr_db: tuple[float, float], share: float, generator: torch.Generator
+    log_mel_BTM: Tensor,
+    mask_BT: Tensor,
+    snr_db: tuple[float, float],
+    share: float,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Stationary noise on a share of the clips, at a random ratio to the clip's mean power and with a random tilt.
+    """Stationary noise on a share of the clips, at a random ratio to the clip's mean power and a random tilt.
 
-    Powers of independent signals add, so the noise is added to each band's power: no waveform has to be drawn.
+    Powers of independent signals add, so the noise is added to each band's power; no waveform has to be
+    drawn. The ratio is drawn from `snr_db` (lowest, highest); frames outside the mask do not count.
     """
     count, _, bands = log_mel_BTM.shape
+    device = log_mel_BTM.device
     weight = mask_BT[:, :, None]
     power = (log_mel_BTM.exp() * weight).sum(dim=(1, 2)) / (weight.sum(dim=(1, 2)) * bands)
-    level = power.log() - _uniform(count, *snr_db, generator) * math.log(10) / 10
+    level = power.log() - _uniform(count, *snr_db, generator).to(device) * math.log(10) / 10
     tilt = _uniform(count, -2.0, 1.0, generator)[:, None] * torch.linspace(-1, 1, bands)[None, :]
-    chosen = (torch.rand(count, generator=generator) < share)[:, None, None]
-    noisy = torch.logaddexp(log_mel_BTM, (level[:, None] + tilt)[:, None, :])
+    chosen = (torch.rand(count, generator=generator) < share)[:, None, None].to(device)
+    noisy = torch.logaddexp(log_mel_BTM, (level[:, None] + tilt.to(device))[:, None, :])
     return torch.where(chosen, noisy, log_mel_BTM)
 
 
 def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Generator) -> Tensor:
-    """Stretch each clip's frequency axis (another vocal tract) and time axis by random factors within 1 +- the bounds.
+    """Stretch each clip's frequency axis (another vocal tract) and time axis by random factors.
 
-    The time axis is stretched about its start and what leaves the clip is lost, so the mask stays as it was.
+    The factors lie within 1 +- the bounds. The time axis is stretched about its start and what leaves the
+    clip is lost, so the mask stays as it was.
     """
     count = log_mel_BTM.shape[0]
     theta = torch.zeros(count, 2, 3)
@@ -45,14 +52,19 @@ def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Ge
     theta[:, 1, 1] = _uniform(count, 1 - time, 1 + time, generator)
     theta[:, 0, 2] = theta[:, 0, 0] - 1  # keep the low edge in place
     theta[:, 1, 2] = theta[:, 1, 1] - 1  # keep the start in place
-    grid = F.affine_grid(theta, [count, 1, *log_mel_BTM.shape[1:]], align_corners=True)
-    return F.grid_sample(log_mel_BTM[:, None], grid, padding_mode="border", align_corners=True)[:, 0]
+    theta = theta.to(log_mel_BTM.device)
+    grid = functional.affine_grid(theta, [count, 1, *log_mel_BTM.shape[1:]], align_corners=True)
+    image = log_mel_BTM[:, None]
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=True)[:, 0]
 
 
 def spec_augment(
     features_BTM: Tensor, frequency_mask: int, time_mask: int, masks: int, generator: torch.Generator
 ) -> Tensor:
-    """Zero `masks` bands of width U[0, frequency_mask] and `masks` spans of U[0, time_mask] frames (Park et al. 2019)."""
+    """Zero `masks` bands of width U[0, frequency_mask] and `masks` spans of U[0, time_mask] frames.
+
+    Park et al. 2019, without the time warp.
+    """
     count, frames, bands = features_BTM.shape
     keep_BTM = torch.ones_like(features_BTM)
     for _ in range(masks):
@@ -61,6 +73,7 @@ def spec_augment(
             start = torch.rand(count, generator=generator) * (size - span).clamp(min=0)
             position = torch.arange(size)[None, :]
             keep = 1 - ((position >= start[:, None]) & (position < (start + span)[:, None])).float()
+            keep = keep.to(features_BTM.device)
             keep_BTM = keep_BTM * (keep[:, :, None] if axis == 1 else keep[:, None, :])
     return features_BTM * keep_BTM
 
@@ -73,9 +86,9 @@ def crop_or_pad(
     flip: bool,
     generator: torch.Generator,
 ) -> Tensor:
-    """Random window of each picture, resized to size x size: covers at least `min_area` of it, or goes past its edges.
+    """Random window of each picture, resized to size x size: at least `min_area` of it, or past its edges.
 
-    A window larger than the picture pads it with its border (paper: crop or pad with >= 67 % of the area covered).
+    A window larger than the picture pads it with its border (paper: at least 67 % of the area covered).
     """
     count = pixels_BCHW.shape[0]
     side = _uniform(count, min_area**0.5, max_zoom_out, generator)
@@ -87,14 +100,14 @@ def crop_or_pad(
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 0, 2] = side * mirror, shift_x
     theta[:, 1, 1], theta[:, 1, 2] = side, shift_y
-    grid = F.affine_grid(theta, [count, 3, size, size], align_corners=False)
-    return F.grid_sample(pixels_BCHW, grid, padding_mode="border", align_corners=False)
+    grid = functional.affine_grid(theta.to(pixels_BCHW.device), [count, 3, size, size], align_corners=False)
+    return functional.grid_sample(pixels_BCHW, grid, padding_mode="border", align_corners=False)
 
 
 def colour(pixels_BCHW: Tensor, brightness: float, saturation: float, generator: torch.Generator) -> Tensor:
     """Random brightness and saturation factors within 1 +- the bounds; pixels in [0, 255], clamped."""
-    count = pixels_BCHW.shape[0]
-    bright = _uniform(count, 1 - brightness, 1 + brightness, generator)[:, None, None, None]
-    vivid = _uniform(count, 1 - saturation, 1 + saturation, generator)[:, None, None, None]
+    count, device = pixels_BCHW.shape[0], pixels_BCHW.device
+    bright = _uniform(count, 1 - brightness, 1 + brightness, generator)[:, None, None, None].to(device)
+    vivid = _uniform(count, 1 - saturation, 1 + saturation, generator)[:, None, None, None].to(device)
     grey = pixels_BCHW.mean(dim=1, keepdim=True)
     return (((pixels_BCHW - grey) * vivid + grey) * bright).clamp(0, 255)

@@ -1,10 +1,10 @@
-"""The training split decoded once into flat memory-mapped files, so that a step costs no decoding. No torch here.
+"""The training split decoded once into flat memory-mapped files: a step costs no decoding. No torch here.
 
     <folder>/pictures.u8    uint8 [N, R, R, 3]           clips.i16     int16, all clips end to end
-             offsets.npy    int64 [clips + 1]            cache.json    ids, identities, tags; written last
+             offsets.npy    int64 [clips + 1]            cache.json    ids, identities, what was left out
 
-Decoding is `indexer.media`'s, the one that serves; what does not decode is left out and counted. The cache is for
-fitting only (16-bit rounding); evaluation decodes the files themselves.
+The folder gets its name when all is in it. Decoding is `indexer.media`'s, the one that serves; what does not
+decode is left out and counted. The cache is for fitting only (16-bit rounding); evaluation decodes the files.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +24,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.durable import fsync_file
 from indexer.media import MediaError, MediaSpec, decode_image, decode_speech
 from training.datasets.pairs import Clip, DatasetError, PairSet, Picture
 
 T = TypeVar("T")
+R = TypeVar("R")
 CHUNK = 64
 
 
@@ -45,30 +47,37 @@ class Cache:
 
 
 def _decode_pictures(work: tuple[Sequence[Picture], MediaSpec]) -> list[NDArray[np.uint8] | str]:
+    def decode(picture: Picture) -> NDArray[np.uint8]:
+        return decode_image(picture.media.read(), spec).array
+
     pictures, spec = work
-    return [_try(lambda p=picture: decode_image(p.media.read(), spec).array) for picture in pictures]  # type: ignore[misc]
+    return [_try(decode, picture) for picture in pictures]
 
 
 def _decode_clips(work: tuple[Sequence[Clip], MediaSpec]) -> list[NDArray[np.int16] | str]:
+    def decode(clip: Clip) -> NDArray[np.int16]:
+        samples = decode_speech(clip.media.read(), spec).samples
+        return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+
     clips, spec = work
-    return [_try(lambda c=clip: _to_int16(decode_speech(c.media.read(), spec).samples)) for clip in clips]  # type: ignore[misc]
+    return [_try(decode, clip) for clip in clips]
 
 
-def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-
-
-def _try(decode: Callable[[], T]) -> T | str:
+def _try(decode: Callable[[T], R], item: T) -> R | str:
+    """What was decoded, or why not: without the file's name, so that reasons can be counted."""
     try:
-        return decode()
-    except (MediaError, OSError) as error:
-        return type(error).__name__ + ": " + str(error)
+        return decode(item)
+    except MediaError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or type(error).__name__
 
 
 def cache_key(data: PairSet, spec: MediaSpec) -> str:
-    """Names what a cache holds: the items in order, and how they are decoded."""
+    """Names what a cache holds: the items in order, how they are decoded. A path stands for its content."""
     digest = hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode())
-    for item in (*data.pictures, *data.clips):
+    items: list[Picture | Clip] = [*data.pictures, *data.clips]
+    for item in items:
         digest.update(f"{item.id}\t{item.identity}\t{item.media}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -76,18 +85,22 @@ def cache_key(data: PairSet, spec: MediaSpec) -> str:
 def open_cache(
     data: PairSet, spec: MediaSpec, root: Path, workers: int, on_progress: Callable[[int, int], None]
 ) -> Cache:
-    """The cache of `data`, made under `root` if it is not there yet; on_progress(done, total) counts items."""
+    """The cache of `data`, made under `root` if it is not there yet; on_progress(done, total) counts items.
+
+    Raises DatasetError when nothing decodes or a decoding process dies.
+    """
     folder = root / f"{data.split}-{cache_key(data, spec)}"
     if not (folder / "cache.json").is_file():
         _make(data, spec, folder, workers, on_progress)
     listing = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
     size = spec.image_size
+    tags = {picture.id: picture.tags for picture in data.pictures}
     return Cache(
         np.memmap(folder / "pictures.u8", np.uint8, "r", shape=(len(listing["pictures"]), size, size, 3)),
         np.memmap(folder / "clips.i16", np.int16, "r"),
         np.load(folder / "offsets.npy"),
         [picture["identity"] for picture in listing["pictures"]],
-        [picture["tags"] for picture in listing["pictures"]],
+        [tags[picture["id"]] for picture in listing["pictures"]],
         [clip["identity"] for clip in listing["clips"]],
         Counter(listing["skipped"]),
     )
@@ -101,52 +114,62 @@ def _make(
     part.mkdir(parents=True)
     total, done = len(data.pictures) + len(data.clips), 0
     skipped: Counter[str] = Counter()
-    pictures: list[dict[str, object]] = []
-    clips: list[dict[str, object]] = []
+    pictures: list[dict[str, str]] = []
+    clips: list[dict[str, str]] = []
     offsets = [0]
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+
+    def count(items: int) -> None:
+        nonlocal done
+        done += items
+        on_progress(done, total)
+
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+    try:
         with (part / "pictures.u8").open("wb") as file:
-            chunks = _chunks(data.pictures)
-            for picked, decoded in zip(
-                chunks, pool.map(_decode_pictures, ((c, spec) for c in chunks)), strict=True
-            ):
-                for picture, array in zip(picked, decoded, strict=True):
-                    if isinstance(array, str):
-                        skipped["picture: " + array] += 1
-                        continue
-                    file.write(array.tobytes())
-                    pictures.append({"id": picture.id, "identity": picture.identity, "tags": picture.tags})
-                done += len(picked)
-                on_progress(done, total)
+            for picture, array in _decoded(pool, _decode_pictures, data.pictures, spec, count):
+                if isinstance(array, str):
+                    skipped["picture: " + array] += 1
+                    continue
+                file.write(array.tobytes())
+                pictures.append({"id": picture.id, "identity": picture.identity})
         with (part / "clips.i16").open("wb") as file:
-            spoken = _chunks(data.clips)
-            for heard, samples in zip(
-                spoken, pool.map(_decode_clips, ((c, spec) for c in spoken)), strict=True
-            ):
-                for clip, wave in zip(heard, samples, strict=True):
-                    if isinstance(wave, str):
-                        skipped["spoken caption: " + wave] += 1
-                        continue
-                    file.write(wave.tobytes())
-                    offsets.append(offsets[-1] + len(wave))
-                    clips.append({"id": clip.id, "identity": clip.identity})
-                done += len(heard)
-                on_progress(done, total)
+            for clip, wave in _decoded(pool, _decode_clips, data.clips, spec, count):
+                if isinstance(wave, str):
+                    skipped["spoken caption: " + wave] += 1
+                    continue
+                file.write(wave.tobytes())
+                offsets.append(offsets[-1] + len(wave))
+                clips.append({"id": clip.id, "identity": clip.identity})
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "a process that decodes died (out of memory, or killed); "
+            "give the same command again, with fewer workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not pictures or not clips:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common(2))
         raise DatasetError(f"nothing of {data.name} could be decoded: {reasons}")
     np.save(part / "offsets.npy", np.asarray(offsets, dtype=np.int64))
     listing = {"pictures": pictures, "clips": clips, "skipped": dict(skipped)}
-    with (part / "cache.json").open("w", encoding="utf-8") as text:
-        json.dump(listing, text)
-        text.flush()
-        os.fsync(text.fileno())
+    (part / "cache.json").write_text(json.dumps(listing), encoding="utf-8")
+    for name in ("pictures.u8", "clips.i16", "offsets.npy", "cache.json"):
+        fsync_file(part / name)
     part.rename(folder)
 
 
-def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
-    return [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+def _decoded(
+    pool: ProcessPoolExecutor,
+    decode: Callable[[tuple[Sequence[T], MediaSpec]], list[R | str]],
+    items: Sequence[T],
+    spec: MediaSpec,
+    count: Callable[[int], None],
+) -> Iterator[tuple[T, R | str]]:
+    """Every item with its array or the reason why there is none, in the order given."""
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    for chunk, arrays in zip(chunks, pool.map(decode, [(chunk, spec) for chunk in chunks]), strict=True):
+        yield from zip(chunk, arrays, strict=True)
+        count(len(chunk))
 
 
 def cache_spec(spec: MediaSpec) -> MediaSpec:

@@ -1,8 +1,11 @@
 """Run folder on disk: what a fit needs to go on, and what export and evaluate read.
 
-    <run>/preset.json    the preset as composed     last.pt   resume state     best.pt   weights at the best dev recall
-          log.jsonl      one line a logged step     data.json what it was fitted on
-Files are replaced by write, fsync, rename: a kill leaves the old one or the new one.
+    <run>/preset.json   the preset as composed      last.pt   state to go on from
+          data.json     what it is fitted on        best.pt   weights at the best dev recall so far
+          dev.json      the newest dev scores       log.jsonl a line every ten steps and every evaluation
+
+Files are replaced by write, fsync, rename: a kill leaves the old one or the new one. A run that goes on
+after a kill writes the log's lines since its last checkpoint once more.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 import torch
 
 from indexer.durable import fsync_folder, replace_text
-from training.preset import Preset
+from training.preset import Preset, PresetError, parse_preset
 from training.towers.dual import DualEncoder
 
 
@@ -54,22 +57,61 @@ def read_preset(run: Path) -> Preset:
     path = run / "preset.json"
     if not path.is_file():
         raise RunError(f"{run} is not a run folder: preset.json is not there")
-    return Preset.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        return parse_preset(path.read_text(encoding="utf-8"))
+    except (PresetError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); fit again in another folder") from error
+
+
+def read_data(run: Path) -> dict[str, Any]:
+    """What a run is fitted on, as `start_run` was told."""
+    path = run / "data.json"
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}); fit again in another folder") from error
+    return data
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `evaluate --out` wrote, to be kept in a bundle."""
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as the JSON of evaluate --out ({error})") from error
+    if not isinstance(metrics, dict):
+        raise RunError(f"{path} is not an object of rows, as evaluate --out writes it")
+    return metrics
 
 
 def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
-    """Make the folder, or check that it belongs to this very experiment."""
+    """Make the folder, or check that it belongs to this very experiment; RunError says what differs."""
     run.mkdir(parents=True, exist_ok=True)
     if (run / "preset.json").is_file():
-        if read_preset(run) != preset:
-            raise RunError(
-                f"{run} was started with other settings; give another --out, or the settings it has"
-            )
-        if json.loads((run / "data.json").read_text(encoding="utf-8")) != data:
-            raise RunError(f"{run} was started on other data; give another --out, or the data it has")
-        return
+        there = _first_difference(read_preset(run).model_dump(), preset.model_dump())
+        if there:
+            raise RunError(f"{run} was started with {there}; give another --out, or the settings it has")
+        recorded = read_data(run)
+        for key in ("pictures", "clips", "items"):
+            if key in recorded and recorded[key] != data[key]:
+                raise RunError(
+                    f"{run} was started on other data ({key}: {recorded[key]}, now {data[key]}); "
+                    "give another --out, or the data it has"
+                )
     replace_text(run / "data.json", json.dumps(data, indent=1))
     replace_text(run / "preset.json", preset.model_dump_json(indent=1))
+
+
+def _first_difference(old: Any, new: Any, place: str = "") -> str:
+    """The first value that is another, as `place = old, not new`; empty where all are the same."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        pairs = [(key, old.get(key), new.get(key)) for key in old]
+    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+        pairs = [(str(i), *both) for i, both in enumerate(zip(old, new, strict=True))]
+    else:
+        return "" if old == new else f"{place} = {old}, not {new}"
+    found = (_first_difference(a, b, f"{place}.{key}" if place else key) for key, a, b in pairs)
+    return next(filter(None, found), "")
 
 
 def load_model(run: Path) -> tuple[DualEncoder, Preset, dict[str, Any]]:
@@ -77,5 +119,8 @@ def load_model(run: Path) -> tuple[DualEncoder, Preset, dict[str, Any]]:
     preset = read_preset(run)
     state = load_state(run / "best.pt")
     model = DualEncoder(preset, load_pretrained=False)
-    model.load_state_dict(state["model"])
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise RunError(f"{run / 'best.pt'} is of another version's model; fit again") from error
     return model.eval(), preset, {"step": state["step"], "metrics": state["metrics"]}

@@ -1,7 +1,8 @@
-"""Recall both ways on a split, in the protocol of the Flickr Audio papers: every spoken caption against every
-picture, every picture against every spoken caption; a hit when any that belongs is among the first k.
+"""Recall both ways on a split, in the protocol of the Flickr Audio papers.
 
-Files are decoded by `indexer.media`, as they are when served. Shape legend: N items, D embedding, Q queries, G gallery.
+Every spoken caption against every picture, every picture against every spoken caption; a hit when any that
+belongs is among the first k. Files are decoded by `indexer.media`, as they are when served. Shape legend: N
+items, D embedding, S samples, Q queries, G gallery.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from indexer.recall import median_rank, precision_at_k, recall_at_k
 from training.datasets.pairs import Clip, DatasetError, PairSet, Picture
 from training.towers.dual import DualEncoder
 
-T = TypeVar("T")
+T = TypeVar("T", Clip, Picture)
 M = TypeVar("M")
 KS = (1, 5, 10, 50, 100)
 BATCH = 32
@@ -41,12 +42,9 @@ class ModelEmbedder:
 
     @torch.inference_mode()
     def speech(self, clips: Sequence[Waveform]) -> NDArray[np.float32]:
-        lengths = [len(clip.samples) for clip in clips]
-        waveform = np.zeros((len(clips), max(lengths)), dtype=np.float32)
-        for row, clip in zip(waveform, clips, strict=True):
-            row[: len(clip.samples)] = clip.samples
+        waveform_NS, valid_N = padded(clips)
         vectors = self.model.speech(
-            torch.from_numpy(waveform).to(self.device), torch.tensor(lengths, device=self.device)
+            torch.from_numpy(waveform_NS).to(self.device), torch.from_numpy(valid_N).to(self.device)
         )
         return np.asarray(vectors.float().cpu().numpy())
 
@@ -54,6 +52,15 @@ class ModelEmbedder:
     def image(self, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
         pixels = torch.from_numpy(np.stack([picture.array for picture in pictures])).to(self.device)
         return np.asarray(self.model.image(pixels).float().cpu().numpy())
+
+
+def padded(clips: Sequence[Waveform]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """One batch: waveform float32 [N, S], zeros behind each clip, and how many samples are its own."""
+    valid_N = np.asarray([len(clip.samples) for clip in clips], dtype=np.int64)
+    waveform_NS = np.zeros((len(clips), int(valid_N.max())), dtype=np.float32)
+    for row, clip in zip(waveform_NS, clips, strict=True):
+        row[: len(clip.samples)] = clip.samples
+    return waveform_NS, valid_N
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,8 @@ def embed(
     embedder: Embedder, spec: MediaSpec, data: PairSet, on_progress: Callable[[int, int], None] | None = None
 ) -> Embedded:
     """Decode in threads and embed in batches, in the data's order."""
-    total, done, failed = len(data.clips) + len(data.pictures), 0, []
+    total, done = len(data.clips) + len(data.pictures), 0
+    failed: list[str] = []
 
     def decoded(items: Sequence[T], decode: Callable[[T], M]) -> Iterator[list[tuple[T, M]]]:
         nonlocal done
@@ -115,7 +123,7 @@ def embed(
                     try:
                         good.append((item, future.result()))
                     except (MediaError, OSError) as error:
-                        failed.append(str(error))
+                        failed.append(f"{item.id}: {error}")
                 done += len(group)
                 if good:
                     yield good
@@ -132,14 +140,16 @@ def embed(
         pictures.extend(picture for picture, _ in seen)
         image.append(embedder.image([pixels for _, pixels in seen]))
     if not clips or not pictures:
-        raise DatasetError(f"nothing of {data.name} could be decoded: {failed[0]}")
+        what = "picture" if clips else "spoken caption"
+        reason = failed[0] if failed else "there is none"
+        raise DatasetError(f"no {what} of {data.name}, split {data.split}, could be decoded: {reason}")
     return Embedded(
         np.concatenate(speech), np.concatenate(image), tuple(clips), tuple(pictures), tuple(failed)
     )
 
 
 def score(embedded: Embedded) -> Scores:
-    """Recall both ways of an embedded split. Queries without anything relevant are left out of their direction."""
+    """Recall both ways of an embedded split. A query with nothing relevant is left out of its direction."""
     scores_QG, relevant_QG = embedded.speech_ND @ embedded.image_ND.T, embedded.relevant()
     directions = []
     for scores, relevant in ((scores_QG, relevant_QG), (scores_QG.T, relevant_QG.T)):
@@ -171,6 +181,16 @@ def only(embedded: Embedded, keep: Callable[[Clip], bool]) -> Embedded:
         embedded.pictures,
         embedded.failed,
     )
+
+
+def by_voice_rows(embedded: Embedded) -> dict[str, Scores]:
+    """A row for each voice's clips alone against all pictures; clips without a named voice are under "?"."""
+    voices = sorted({clip.voice for clip in embedded.clips})
+    return {voice or "?": score(_of_voice(embedded, voice)) for voice in voices}
+
+
+def _of_voice(embedded: Embedded, voice: str) -> Embedded:
+    return only(embedded, lambda clip: clip.voice == voice)
 
 
 def table(rows: dict[str, Scores]) -> str:

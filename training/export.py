@@ -1,7 +1,7 @@
 """Run -> model bundle: both towers to ONNX, compared with torch on real items, with golden pairs beside them.
 
-A bundle is written only after ONNX Runtime has loaded both graphs and agreed with torch at several lengths and batch
-sizes. Shape legend: B batch, S samples, D embedding.
+A bundle is written only after ONNX Runtime has loaded both graphs and agreed with torch at several lengths
+and batch sizes. Shape legend: B batch, S samples, D embedding.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -23,17 +24,21 @@ from PIL import Image
 from torch import nn
 
 from indexer.bundle import IMAGE_GRAPH, SPEECH_GRAPH, Bundle, Golden, write_bundle
-from indexer.media import MediaSpec, Pixels, Waveform, decode_image, decode_speech
+from indexer.media import MediaError, MediaSpec, Pixels, Waveform, decode_image, decode_speech
 from training.datasets.pairs import PairSet
-from training.evaluate import ModelEmbedder
+from training.evaluate import ModelEmbedder, padded
 from training.half import store_half
 from training.preset import Preset
 from training.towers.dual import DualEncoder
 
+T = TypeVar("T")
+M = TypeVar("M")
+SAMPLES = 6
+"""Clips and pictures that torch and ONNX Runtime are compared on."""
 OPSET = 20
-"""Newest that ONNX Runtime 1.26 (the CUDA 12 line) is sure to load."""
+"""The newest that ONNX Runtime 1.26 (the CUDA 12 line) is sure to load."""
 PARITY = 1e-4
-"""Largest difference, in units of the vectors' typical size, between torch and ONNX Runtime."""
+"""Largest difference between torch and ONNX Runtime, as a share of the largest component if above 1."""
 
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference of a golden vector on another machine, in the same units."""
@@ -59,29 +64,35 @@ def export(
 ) -> tuple[Bundle, float]:
     """Write the bundle of `model` to `out`; the first clip and picture of `samples` become the golden pair.
 
-    With `half` the weights are stored as float16 (see `training.half`), after the comparison with torch. Returns the
-    bundle and the largest difference from torch. Raises ExportError when a graph fails the comparison.
+    With `half` the weights are stored as float16 (see `training.half`), after the comparison with torch.
+    Returns the bundle and the largest difference from torch. Raises ExportError when a graph fails the
+    comparison or none of `samples` decodes, BundleError when the bundle cannot be written.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExportError(f"{out} exists already: remove it or choose another folder for the bundle")
     spec = preset.media.spec()
     model = model.eval()
-    waves = [decode_speech(clip.media.read(), spec) for clip in samples.clips[:6]]
-    pictures = [decode_image(picture.media.read(), spec) for picture in samples.pictures[:6]]
+    waves = _some(samples.clips, lambda clip: decode_speech(clip.media.read(), spec))
+    pictures = _some(samples.pictures, lambda picture: decode_image(picture.media.read(), spec))
     with tempfile.TemporaryDirectory() as folder:
         graphs = {SPEECH_GRAPH: Path(folder) / SPEECH_GRAPH, IMAGE_GRAPH: Path(folder) / IMAGE_GRAPH}
         _export_speech(model.speech, spec, graphs[SPEECH_GRAPH])
         _export_image(model.image, spec, graphs[IMAGE_GRAPH])
-        worst = max(
-            _compare_speech(graphs[SPEECH_GRAPH], model, waves),
-            _compare_images(graphs[IMAGE_GRAPH], model, pictures),
-        )
-        if worst > PARITY:
+        differences = [
+            *_compare_speech(graphs[SPEECH_GRAPH], model, waves),
+            *_compare_images(graphs[IMAGE_GRAPH], model, pictures),
+        ]
+        worst = float(np.max(differences))
+        if not worst <= PARITY:  # so that NaN does not pass
             raise ExportError(
                 f"ONNX Runtime and torch differ by {worst:.1e}, more than {PARITY:.0e}; nothing written"
             )
         if half:
             _halve(graphs, waves, pictures)
         golden = _golden(graphs, waves[0], pictures[0], spec)
-        largest = max(1.0, float(np.abs(golden.speech_vector).max()), float(np.abs(golden.image_vector).max()))
+        largest = max(
+            1.0, float(np.abs(golden.speech_vector).max()), float(np.abs(golden.image_vector).max())
+        )
         bundle = write_bundle(
             out,
             name=name or preset.name,
@@ -91,12 +102,35 @@ def export(
             media=spec,
             graphs=graphs,
             golden=golden,
-            training={"preset": preset.name, "seed": preset.seed, **training},
+            training={"preset": preset.name, "seed": preset.seed, "code_version": _version(), **training},
             metrics=metrics,
             licence=licence,
             golden_tolerance=GOLDEN_TOLERANCE * largest,
         )
     return bundle, worst
+
+
+def _some(items: Sequence[T], decode: Callable[[T], M]) -> list[M]:
+    """The first few that decode."""
+    good: list[M] = []
+    reason = "there is none"
+    for item in items:
+        try:
+            good.append(decode(item))
+        except (MediaError, OSError) as error:
+            reason = str(error)
+        if len(good) == SAMPLES:
+            break
+    if not good:
+        raise ExportError(f"no item to compare and to keep as golden could be decoded: {reason}")
+    return good
+
+
+def _version() -> str:
+    try:
+        return version("saysee")
+    except PackageNotFoundError:
+        return "not installed as a package"
 
 
 def _halve(graphs: dict[str, Path], waves: Sequence[Waveform], pictures: Sequence[Pixels]) -> None:
@@ -111,7 +145,7 @@ def _halve(graphs: dict[str, Path], waves: Sequence[Waveform], pictures: Sequenc
         store_half(path)
     after = vectors()
     cosines = (before * after).sum(axis=1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
-    if cosines.min() < HALF_COSINE:
+    if not cosines.min() >= HALF_COSINE:
         raise ExportError(
             f"float16 weights turn a vector to a cosine of {cosines.min():.4f} with what it was, less than "
             f"{HALF_COSINE}; nothing written, export float32 weights"
@@ -134,7 +168,8 @@ def _to_onnx(
             external_data=False,
             verbose=False,
         )
-    assert program is not None
+    if program is None:
+        raise ExportError("torch gave no ONNX program")
     program.save(str(path), external_data=False)
     graph = onnx.load(path)
     graph.ir_version = min(graph.ir_version, 10)
@@ -162,11 +197,8 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def _run_speech(session: onnxruntime.InferenceSession, waves: Sequence[Waveform]) -> NDArray[np.float32]:
-    lengths = np.asarray([len(wave.samples) for wave in waves], dtype=np.int64)
-    waveform = np.zeros((len(waves), int(lengths.max())), dtype=np.float32)
-    for row, wave in zip(waveform, waves, strict=True):
-        row[: len(wave.samples)] = wave.samples
-    (vectors,) = session.run(["embedding"], {"waveform": waveform, "samples_valid": lengths})
+    waveform_BS, valid_B = padded(waves)
+    (vectors,) = session.run(["embedding"], {"waveform": waveform_BS, "samples_valid": valid_B})
     return np.asarray(vectors)
 
 
@@ -179,20 +211,20 @@ def _difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float
     return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max())))
 
 
-def _compare_speech(path: Path, model: DualEncoder, waves: Sequence[Waveform]) -> float:
+def _compare_speech(path: Path, model: DualEncoder, waves: Sequence[Waveform]) -> list[float]:
     session, embedder = _session(path), ModelEmbedder(model)
     groups = [list(waves), *([wave] for wave in waves[:3])]
-    return max(_difference(embedder.speech(group), _run_speech(session, group)) for group in groups)
+    return [_difference(embedder.speech(group), _run_speech(session, group)) for group in groups]
 
 
-def _compare_images(path: Path, model: DualEncoder, pictures: Sequence[Pixels]) -> float:
+def _compare_images(path: Path, model: DualEncoder, pictures: Sequence[Pixels]) -> list[float]:
     session, embedder = _session(path), ModelEmbedder(model)
     groups = [list(pictures), *([picture] for picture in pictures[:3])]
-    return max(_difference(embedder.image(group), _run_images(session, group)) for group in groups)
+    return [_difference(embedder.image(group), _run_images(session, group)) for group in groups]
 
 
 def _golden(graphs: dict[str, Path], wave: Waveform, picture: Pixels, spec: MediaSpec) -> Golden:
-    """The pair as files that decode to exactly what was embedded: 16-bit samples, pixels at the model's size."""
+    """The pair as files that decode to exactly what was embedded: 16-bit samples, pixels at model size."""
     sound, png = io.BytesIO(), io.BytesIO()
     soundfile.write(sound, wave.samples, spec.sample_rate_hz, format="WAV", subtype="PCM_16")
     Image.fromarray(picture.array).save(png, format="PNG")

@@ -1,15 +1,17 @@
 """The loop: batches in, gradients, steps; evaluates on dev, keeps the best weights, resumes by itself.
 
-Everything random in step n is drawn from (seed, n), so the state to resume is: step, model, averaged model, optimiser,
-best. A kill loses at most `checkpoint_every` steps, and the resumed run takes the very same steps.
+Everything random in step n is drawn from (seed, n), so the state to resume is: step, model, averaged model,
+optimiser, best. A kill loses at most `checkpoint_every` steps, and the resumed run takes the very same
+ones, on a CPU bit for bit.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +21,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from indexer.cores import available_cores
 from indexer.durable import replace_text
 from training.augment import colour, crop_or_pad
 from training.cache import cache_spec, open_cache
-from training.checkpoint import load_state, save_state, start_run
+from training.checkpoint import RunError, load_state, save_state, start_run
 from training.datasets.pairs import PairSet
 from training.evaluate import ModelEmbedder, Scores, embed, score
 from training.loader import Batch, Loader
@@ -31,6 +34,11 @@ from training.objectives.triplet import triplet_loss
 from training.preset import Preset
 from training.towers.dual import DualEncoder
 from training.towers.speech import AugmentedFeatures
+
+_log = logging.getLogger(__name__)
+
+
+REMEDY = "start again in another --out with a lower learning rate, or look at the data"
 
 
 class FitError(Exception):
@@ -57,7 +65,7 @@ class Listener(Protocol):
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only; biases, norms and the scale are left alone."""
+    """Weight decay on weights of two axes and more; biases, norms and the scale are left alone."""
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     rest = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -93,10 +101,14 @@ class Fitter:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        """Go on from a `state`. Raises RunError where it is of another model."""
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.average:
+                self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError) as error:
+            raise RunError("the checkpoint is of another version's model; start a new run") from error
         self.step_done, self.best = state["step"], state["best"]
 
     def judged(self) -> DualEncoder:
@@ -108,7 +120,7 @@ class Fitter:
         augment = self.preset.augment
         generator = torch.Generator().manual_seed(self.preset.seed * 1_000_003 + batch.step)
         torch.manual_seed(self.preset.seed * 1_000_003 + batch.step)  # dropout
-        pixels = batch.pixels_BHWC.permute(0, 3, 1, 2).to(torch.float32)
+        pixels = batch.pixels_BHWC.to(self.device).permute(0, 3, 1, 2).to(torch.float32)
         i = augment.image
         if i.min_area < 1 or i.max_zoom_out > 1 or i.flip:
             size = self.preset.media.image_size
@@ -118,10 +130,10 @@ class Fitter:
         for module in self.model.modules():
             if isinstance(module, AugmentedFeatures):
                 module.generator = generator
-        speech_BD = self.model.speech(batch.waveform_BS.to(self.device), batch.samples_valid_B.to(self.device))
-        image_BD = self.model.image.embed_float(
-            pixels.to(self.device).contiguous(memory_format=torch.channels_last)
+        speech_BD = self.model.speech(
+            batch.waveform_BS.to(self.device), batch.samples_valid_B.to(self.device)
         )
+        image_BD = self.model.image.embed_float(pixels.contiguous(memory_format=torch.channels_last))
         scores_BB, same_BB = self.model.scores(speech_BD, image_BD), batch.same_BB.to(self.device)
         margin = self.preset.objective.margin_at(batch.step)
         if self.preset.objective.name == "triplet":
@@ -129,7 +141,10 @@ class Fitter:
         return masked_margin_softmax(scores_BB, same_BB, margin)
 
     def step(self, batch: Batch) -> float:
-        """Forward, backward, update, average. Raises FitError when the loss is not finite."""
+        """Forward, backward, update, average; returns the loss.
+
+        Raises FitError, before any weight changes, when the loss or its gradient is not finite.
+        """
         self.model.train()
         rate = self.preset.learning_rate_at(batch.step)
         for group in self.optimiser.param_groups:
@@ -137,23 +152,23 @@ class Fitter:
         loss = self.loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise FitError(
-                f"the loss is {value} at step {batch.step}; lower the learning rate or look at the data"
-            )
+            raise FitError(f"the loss is {value} at step {batch.step}; {REMEDY}")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.preset.optimiser.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.preset.optimiser.clip_norm)
+        limit = self.preset.optimiser.clip_norm or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        if not math.isfinite(norm):
+            raise FitError(f"the gradient is {norm} at step {batch.step}; {REMEDY}")
         self.optimiser.step()
         self.step_done = batch.step + 1
-        if self.average:
-            self._update_average(batch.step)
+        self._update_average(batch.step)
         return value
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
         """Exponential average; young runs average over less, so that the random start is soon forgotten."""
-        assert self.average is not None
+        if self.average is None:
+            return
         keep = min(self.preset.optimiser.ema, (1 + step) / (10 + step))
         current = self.model.state_dict()
         for name, value in self.average.state_dict().items():
@@ -175,14 +190,18 @@ def fit(
     workers: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scores | None:
-    """Fit `preset` on `train`, into `run`; goes on where a killed run stopped. Returns the last dev scores."""
+    """Fit `preset` on `train`, into `run`; goes on where a killed run stopped.
+
+    `stop` is asked after every step; a true answer saves the state and ends. Returns the last dev scores
+    made by this call, if any. Raises RunError for a folder of another experiment, DatasetError and
+    PresetError for what does not fit together, FitError for training that diverges.
+    """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    described = {"train": train.name, "clips": len(train.clips), "pictures": len(train.pictures)}
-    start_run(run, preset, described)
+    start_run(run, preset, describe(train))
     spec = cache_spec(preset.media.spec())
-    decoded = open_cache(
-        train, spec, cache or run / "cache", workers or os.cpu_count() or 1, listener.decoding
-    )
+    decoded = open_cache(train, spec, cache or run / "cache", workers or available_cores(), listener.decoding)
+    for reason, count in decoded.skipped.items():
+        _log.warning("left out of training: %d x %s", count, reason)
     max_samples = round(preset.media.max_seconds * preset.media.sample_rate_hz)
     loader = Loader(decoded, preset.stages, preset.seed, max_samples)
     fitter = Fitter(preset, device)
@@ -204,18 +223,38 @@ def fit(
                 )
             last = fitter.step_done == preset.steps
             if last or fitter.step_done % preset.evaluate_every == 0:
+                paused = time.monotonic()
                 scores = _judge(fitter, dev, run, listener)
+                started += time.monotonic() - paused
                 log.write(json.dumps({"step": fitter.step_done, "dev": scores and scores.to_dict()}) + "\n")
                 log.flush()
-            if last or fitter.step_done % preset.checkpoint_every == 0 or stop():
+            stopped = stop()
+            if last or stopped or fitter.step_done % preset.checkpoint_every == 0:
                 save_state(run / "last.pt", fitter.state())
-            if stop():
+            if stopped:
                 break
     return scores
 
 
+def describe(data: PairSet) -> dict[str, Any]:
+    """What a run is fitted on; `items` tells these items from others, wherever they lie."""
+    digest = hashlib.sha256()
+    for picture in data.pictures:
+        digest.update(f"picture\t{picture.id}\t{picture.identity}\n".encode())
+    for clip in data.clips:
+        digest.update(f"clip\t{clip.id}\t{clip.identity}\t{clip.voice}\n".encode())
+    return {
+        "train": data.name,
+        "split": data.split,
+        "clips": len(data.clips),
+        "pictures": len(data.pictures),
+        "voices": data.voices(),
+        "items": digest.hexdigest()[:16],
+    }
+
+
 def _judge(fitter: Fitter, dev: PairSet | None, run: Path, listener: Listener) -> Scores | None:
-    """Evaluate on dev and keep the weights if they are the best so far; without a dev set the newest are kept."""
+    """Evaluate on dev, keep the weights if they are the best so far; without a dev set keep the newest."""
     scores = None
     if dev is not None:
         scores = score(embed(ModelEmbedder(fitter.judged(), fitter.device), fitter.preset.media.spec(), dev))

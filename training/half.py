@@ -1,6 +1,6 @@
 """Weights stored as float16 and computed with as float32: half the file, the same speed.
 
-Each large float32 initializer becomes float16 with a Cast behind it, which ONNX Runtime folds away when it loads.
+Each large float32 initializer becomes float16 with a Cast behind it, which ONNX Runtime folds when it loads.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ SMALLEST = 1024
 
 
 def store_half(path: Path) -> float:
-    """Rewrite the graph at `path` in place. Returns the largest rounding error of any weight, as a share of its
-    tensor's largest value. A tensor that float16 cannot hold (overflow) is left as it is."""
+    """Rewrite the graph at `path` in place; a tensor that float16 cannot hold (overflow) is left as it is.
+
+    Returns the largest rounding error of any weight, as a share of its tensor's largest value.
+    """
     model = onnx.load(path)
     worst = 0.0
     casts = []
@@ -28,10 +30,11 @@ def store_half(path: Path) -> float:
         if values.size < SMALLEST or np.abs(values).max() > np.finfo(np.float16).max:
             continue
         half = values.astype(np.float16)
-        worst = max(worst, float(np.abs(half.astype(np.float32) - values).max() / max(np.abs(values).max(), 1e-30)))
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(half, name + ".float16"))
-        casts.append(helper.make_node("Cast", [name + ".float16"], [name], name + ".widen", to=TensorProto.FLOAT))
+        error = np.abs(half.astype(np.float32) - values).max() / max(np.abs(values).max(), 1e-30)
+        worst = max(worst, float(error))
+        name, stored = tensor.name, tensor.name + ".float16"
+        tensor.CopyFrom(numpy_helper.from_array(half, stored))
+        casts.append(helper.make_node("Cast", [stored], [name], name + ".widen", to=TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

@@ -1,16 +1,15 @@
-"""Batches for fitting. Which pairs make batch n follows from (seed, n) alone, so resuming needs no saved state.
+"""Batches for fitting. Which pairs make batch n follows from (seed, n) alone: resuming needs no saved state.
 
-An epoch visits every picture once, each with one of its clips drawn at random. A clip longer than the model hears is
-cut at a random place; shorter ones are padded to the batch's longest, rounded up to a quarter of a second.
-Shape legend: B batch, S samples, H W picture size.
+An epoch visits every picture once, each with one of its clips drawn at random; the few that do not fill a
+batch wait for another epoch. A clip longer than the model hears is cut at a random place; shorter ones are
+padded to the longest, rounded up to 4,000 samples. Shape legend: B batch, S samples, H W picture size.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,9 @@ from torch import Tensor
 from training.cache import Cache
 from training.datasets.pairs import DatasetError
 from training.preset import Stage
+
+AHEAD = 2
+"""Batches prepared while one is used."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +38,35 @@ class Batch:
 
 
 class Sampler:
-    """Picture and clip indices of every batch of one stage."""
+    """Picture and clip indices of every batch of one stage.
+
+    A picture none of whose clips is there (they did not decode, or their voice is left out) is left out.
+    Raises DatasetError where fewer pictures than a batch needs remain, or none has the tag to group by.
+    """
 
     def __init__(self, cache: Cache, stage: Stage, seed: int) -> None:
         self.stage, self.seed = stage, seed
-        chosen = [
-            i
-            for i, tags in enumerate(cache.picture_tags)
-            if not stage.levels or tags.get("level") in stage.levels
-        ]
-        if len(chosen) < stage.batch:
-            raise DatasetError(
-                f"a batch of {stage.batch} needs as many pictures; "
-                f"{len(chosen)} of {len(cache.picture_tags)} are of the levels this stage takes"
-            )
-        self.pictures = np.asarray(chosen)
-        groups = [cache.picture_tags[i].get(stage.group_by, "") if stage.group_by else "" for i in chosen]
-        self.groups = np.unique(groups, return_inverse=True)[1]
-        self.identities = [cache.picture_identities[i] for i in range(len(cache.picture_identities))]
         clips = defaultdict(list)
         for i, identity in enumerate(cache.clip_identities):
             clips[identity].append(i)
         self.clips = {identity: np.asarray(indices) for identity, indices in clips.items()}
-        silent = {self.identities[i] for i in chosen} - self.clips.keys()
-        if silent:
+        self.identities = cache.picture_identities
+        chosen = [
+            i
+            for i, tags in enumerate(cache.picture_tags)
+            if (not stage.levels or tags.get("level") in stage.levels) and self.identities[i] in self.clips
+        ]
+        if len(chosen) < stage.batch:
+            levels = f" of level {' or '.join(stage.levels)}" if stage.levels else ""
             raise DatasetError(
-                f"{len(silent)} pictures have no spoken caption that decodes, {min(silent)} for one"
+                f"a batch of {stage.batch} needs as many pictures{levels} with a spoken caption, and "
+                f"{len(chosen)} of {len(cache.picture_tags)} are; take a smaller batch or more data"
             )
+        self.pictures = np.asarray(chosen)
+        groups = [cache.picture_tags[i].get(stage.group_by, "") if stage.group_by else "" for i in chosen]
+        if stage.group_by and not any(groups):
+            raise DatasetError(f"no picture has the {stage.group_by!r} that a stage of the preset groups by")
+        self.groups = np.unique(groups, return_inverse=True)[1]
         self.per_epoch = len(chosen) // stage.batch
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
 
@@ -89,7 +93,7 @@ class Sampler:
 
 
 class Loader:
-    """All stages' batches in order, prepared one ahead in a thread."""
+    """All stages' batches in order, prepared ahead in a thread."""
 
     def __init__(self, cache: Cache, stages: tuple[Stage, ...], seed: int, max_samples: int) -> None:
         self.cache, self.stages, self.seed, self.max_samples = cache, stages, seed, max_samples
@@ -129,33 +133,14 @@ class Loader:
         )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
-        """Steps first to last - 1; the next is prepared while one is used. A failure in the thread is raised here."""
-        ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=2)
-        stop = threading.Event()
-
-        def fill() -> None:
+        """Steps first to last - 1, prepared ahead in a thread; what fails there is raised at its step."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            waiting = deque(pool.submit(self.load, step) for step in range(first, min(first + AHEAD, last)))
             try:
                 for step in range(first, last):
-                    batch = self.load(step)
-                    while not stop.is_set():
-                        try:
-                            ready.put(batch, timeout=0.1)
-                            break
-                        except queue.Full:
-                            continue
-                    if stop.is_set():
-                        return
-            except BaseException as error:  # handed over, not swallowed
-                ready.put(error)
-
-        thread = threading.Thread(target=fill, daemon=True)
-        thread.start()
-        try:
-            for _ in range(first, last):
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join()
+                    batch = waiting.popleft().result()
+                    if step + AHEAD < last:
+                        waiting.append(pool.submit(self.load, step + AHEAD))
+                    yield batch
+            finally:
+                pool.shutdown(cancel_futures=True)

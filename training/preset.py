@@ -47,7 +47,7 @@ class Media(_Table):
 class SpeechTowerConfig(_Table):
     """kind "spectrogram": any timm network over MFCCs as a picture; "conv": the compact masked tower.
 
-    pretrained takes timm's published weights, or those in the file `weights` (safetensors or torch) where one is named.
+    pretrained takes timm's published weights, or those in the file `weights` (safetensors or torch).
     """
 
     kind: Literal["spectrogram", "conv"]
@@ -78,7 +78,7 @@ class SpeechTowerConfig(_Table):
 
 
 class ImageTowerConfig(_Table):
-    """Any timm network, pooled by itself ("average") or by attention over its feature map at `reduction` pixels.
+    """Any timm network, pooled by itself ("average") or by attention over the feature map at `reduction`.
 
     pretrained and weights are as in the speech tower.
     """
@@ -112,11 +112,11 @@ def _check_weights(pretrained: bool, weights: str) -> None:
 
 
 class Embedding(_Table):
-    """The joint space. scale multiplies scores in training only; 1 and fixed for plain dot products."""
+    """The joint space. scale (100 at most) multiplies scores in training only; 1 and fixed for plain dots."""
 
     dim: int = Field(ge=1)
     similarity: Literal["dot", "cosine"]
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, le=100)
     learn_scale: bool = False
 
 
@@ -135,7 +135,7 @@ class Objective(_Table):
 class Optimiser(_Table):
     """schedule "exponential": lr * decay^(step // decay_every); "cosine": down to 1 % of lr at the last step.
 
-    Either begins after `warmup_steps` over which the rate rises evenly. clip_norm 0 never clips; ema 0 keeps no average.
+    Before that, the rate rises evenly over `warmup_steps`. clip_norm 0 never clips; ema 0 keeps no average.
     """
 
     name: Literal["adam", "adamw"]
@@ -153,9 +153,10 @@ class Optimiser(_Table):
 
 
 class SpeechAugment(_Table):
-    """frequency_mask in bands, time_mask in frames, `masks` of each; noise_snr_db a range, on noise_share of clips.
+    """frequency_mask in bands, time_mask in frames, `masks` of each.
 
-    warp_frequency and warp_time are the largest stretch of each axis, as a share of it.
+    warp_frequency and warp_time are the largest stretch of each axis, as a share of it. noise_share of the
+    clips get noise at a ratio drawn from noise_snr_db (lowest, highest).
     """
 
     frequency_mask: int = Field(default=0, ge=0)
@@ -168,9 +169,9 @@ class SpeechAugment(_Table):
 
 
 class ImageAugment(_Table):
-    """min_area: smallest share of the picture a crop covers; max_zoom_out: largest window side (1 = the picture).
+    """min_area: smallest share of the picture that a crop covers; max_zoom_out: largest window side.
 
-    brightness and saturation are drawn within 1 +- these.
+    A side of 1 is the picture's. Brightness and saturation are drawn within 1 +- these.
     """
 
     min_area: float = Field(default=1.0, gt=0, le=1)
@@ -190,8 +191,8 @@ class Augment(_Table):
 class Stage(_Table):
     """Part of the schedule. `levels` keeps pictures of those levels only.
 
-    `group_by` draws `group_share` of the batches from pictures that share that metadata value, so that it alone tells
-    nothing apart. Where a group ends inside a batch, the next one fills it.
+    `group_by` draws `group_share` of the batches from pictures that share that metadata value, so that it
+    alone tells nothing apart. Where a group ends inside a batch, the next one fills it.
     """
 
     steps: int = Field(gt=0)
@@ -238,8 +239,9 @@ def shipped() -> list[str]:
 
 
 def load_preset(name_or_path: str, changes: dict[str, str] | None = None) -> Preset:
-    """A shipped preset by name or any TOML file by path; `changes` sets single values: {"optimiser.lr": "0.001"}.
+    """A shipped preset by name or any TOML file by path.
 
+    `changes` sets single values: {"optimiser.lr": "0.001", "stages.0.steps": "100"}.
     Raises PresetError where the file, a change or the whole does not hold together.
     """
     path = PRESETS / f"{name_or_path}.toml" if name_or_path in shipped() else Path(name_or_path)

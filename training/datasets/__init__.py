@@ -23,7 +23,7 @@ _READERS = (
 def open_dataset(folder: Path, split: str, speech: Path | None = None) -> PairSet:
     """One split of the corpus in `folder`, whichever kind it is. Raises DatasetError in one sentence."""
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder")
+        raise DatasetError(f"{folder} is not a folder; give the one that holds the corpus")
     if speech is not None and not speech.exists():
         raise DatasetError(f"{speech} (given as speech) is not there")
     for is_kind, read in _READERS:

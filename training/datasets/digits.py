@@ -1,8 +1,7 @@
-"""Spoken digits (Free Spoken Digit Dataset) and written digits (MNIST): clip and picture belong together when the
-digit is the same.
+"""Spoken digits (Free Spoken Digit Dataset) and written digits (MNIST): what shows or says one digit matches.
 
     <folder>/fsdd/recordings/{digit}_{speaker}_{index}.wav      index 0 to 4 is the official test part
-    <folder>/mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz      mnist/gallery/mnist_{digit}_{index}.png
+    <folder>/mnist/train-{images-idx3,labels-idx1}-ubyte.gz     mnist/gallery/mnist_{digit}_{index}.png
 
 Train pictures are MNIST's training images; test pictures are the gallery of 1,000 test images.
 """
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,12 +30,15 @@ def is_digits(folder: Path) -> bool:
 @lru_cache(maxsize=2)
 def _idx(path: Path) -> NDArray[np.uint8]:
     """An IDX file of bytes: 0, 0, type 8, number of axes, their sizes big-endian, the data."""
-    data = gzip.decompress(path.read_bytes())
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
-        raise DatasetError(f"{path} is not an IDX file of bytes")
-    axes = data[3]
-    shape = np.frombuffer(data, dtype=">i4", count=axes, offset=4)
-    return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * axes).reshape(tuple(int(n) for n in shape))
+    try:
+        data = gzip.decompress(path.read_bytes())
+        if data[:3] != b"\x00\x00\x08":
+            raise ValueError("another type")
+        axes = data[3]
+        shape = np.frombuffer(data, dtype=">i4", count=axes, offset=4)
+        return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * axes).reshape(tuple(int(n) for n in shape))
+    except (ValueError, IndexError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DatasetError(f"{path} is not a whole IDX file of bytes, compressed by gzip") from error
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class IdxPicture:
 def read_digits(folder: Path, split: str, speech: Path | None = None) -> PairSet:
     """split train, or test (the official part: recordings 0 to 4 of each digit and speaker)."""
     if split not in ("train", "test"):
-        raise DatasetError(f"spoken digits have splits train and test, not {split!r}")
+        raise DatasetError(
+            f"spoken digits have splits train and test, not {split!r}; for fit, say --dev-split none"
+        )
     skipped: Counter[str] = Counter()
     clips = []
     for path in sorted((speech or folder / "fsdd" / "recordings").glob("*.wav")):
@@ -68,6 +73,10 @@ def read_digits(folder: Path, split: str, speech: Path | None = None) -> PairSet
     if split == "train":
         labels = _idx(folder / "mnist" / "train-labels-idx1-ubyte.gz")
         images = folder / "mnist" / "train-images-idx3-ubyte.gz"
+        if len(_idx(images)) != len(labels):
+            raise DatasetError(
+                f"{images} holds {len(_idx(images))} pictures and there are {len(labels)} labels"
+            )
         pictures = [
             Picture(f"mnist_train_{i}", IdxPicture(images, i), str(int(label)), {"digit": str(int(label))})
             for i, label in enumerate(labels)

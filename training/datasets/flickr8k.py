@@ -3,7 +3,8 @@
     <folder>/Flicker8k_Dataset/*.jpg (or Images/)   Flickr8k.token.txt   Flickr_8k.{train,dev,test}Images.txt
     <speech>/wav2capt.txt  wav2spk.txt  wavs/<image>_<k>.wav        <speech> defaults to <folder>/flickr_audio
 
-wav2capt lines are `<wav> <image.jpg> #<k>`, wav2spk lines `<wav> <speaker>`. Image names may contain underscores.
+wav2capt lines are `<wav> <image.jpg> #<k>`, wav2spk lines `<wav> <speaker>`. Image names may contain
+underscores, so what belongs to what is read from wav2capt alone.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
         audio = audio / "flickr_audio"
     if not (audio / "wav2capt.txt").is_file():
         raise DatasetError(
-            f"{audio / 'wav2capt.txt'} is not there; give the Flickr Audio folder with --speech, or make one with: "
-            f"python -m training speak --captions {folder} --out SPEECH"
+            f"{audio / 'wav2capt.txt'} is not there; name the Flickr Audio folder by --speech, or make one: "
+            f"python -m training speak {folder} --out SPEECH"
         )
+    if not (audio / "wavs").is_dir():
+        raise DatasetError(f"{audio} has wav2capt.txt and no folder wavs with the recordings")
     photos = next(
         (folder / name for name in ("Flicker8k_Dataset", "Images") if (folder / name).is_dir()), None
     )
@@ -64,12 +67,11 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
     captions, wanted = read_captions(folder), set(names)
     speakers = {}
     if (audio / "wav2spk.txt").is_file():
-        speakers = dict(
-            line.split()[:2] for line in (audio / "wav2spk.txt").open(encoding="utf-8") if line.strip()
-        )
+        rows = [line.split() for line in (audio / "wav2spk.txt").read_text(encoding="utf-8").splitlines()]
+        speakers = {row[0]: row[1] for row in rows if len(row) == 2}
     recorded = {path.name for path in (audio / "wavs").iterdir()}
     clips = []
-    for line in (audio / "wav2capt.txt").open(encoding="utf-8"):
+    for line in (audio / "wav2capt.txt").read_text(encoding="utf-8").splitlines():
         fields = line.split()
         if len(fields) != 3:
             skipped["malformed line in wav2capt.txt"] += bool(fields)
@@ -80,8 +82,7 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
         if wav not in recorded:
             skipped["recording missing"] += 1
             continue
-        text = captions.get(f"{image}{k}", "")
-        clips.append(
-            Clip(Path(wav).stem, File(audio / "wavs" / wav), Path(image).stem, speakers.get(wav, ""), text)
-        )
+        text = captions.get(f"{image}#{k.lstrip('#')}", "")
+        media, identity = File(audio / "wavs" / wav), Path(image).stem
+        clips.append(Clip(Path(wav).stem, media, identity, speakers.get(wav, ""), text))
     return intersect(str(folder), split, pictures, clips, +skipped)

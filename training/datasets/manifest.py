@@ -1,7 +1,7 @@
 """A pairs folder: images.jsonl and captions.jsonl beside the media, as `speak` and `scenes` write them.
 
-Each line of images.jsonl has id and path, each line of captions.jsonl id, path and image_id; paths are relative to
-the folder. `split` is optional on pictures (default train); a caption is in its picture's split.
+Each line of images.jsonl has id and path, each line of captions.jsonl id, path and image_id; paths are
+relative to the file they stand in. `split` is optional on pictures (default train) and not read on captions.
 """
 
 from __future__ import annotations
@@ -20,50 +20,48 @@ def is_pairs_folder(folder: Path) -> bool:
 
 
 def _lines(path: Path, required: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
+    """Every record with the `required` strings in it. Raises DatasetError naming the line that is not one."""
+    seen: set[str] = set()
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line)
                 missing = [key for key in required if not isinstance(record.get(key), str)]
-            except (json.JSONDecodeError, AttributeError) as error:
+            except (ValueError, AttributeError) as error:  # not UTF-8, not JSON, not an object
                 raise DatasetError(f"{path} line {number} is not a JSON object") from error
             if missing:
                 raise DatasetError(
-                    f"{path} line {number} lacks {missing[0]!r}; needed are {', '.join(required)}"
+                    f"{path} line {number} lacks the text {missing[0]!r}; needed are {', '.join(required)}"
                 )
+            if record["id"] in seen:
+                raise DatasetError(f"{path} line {number} repeats the id {record['id']!r}; ids are unique")
+            seen.add(record["id"])
             yield record
 
 
 def read_pairs_folder(folder: Path, split: str, speech: Path | None = None) -> PairSet:
-    """The pairs of one split. `speech` names another captions.jsonl (other voices, say) for the same pictures."""
+    """The pairs of one split. `speech` names another captions.jsonl, of other voices, say."""
     captions = speech or folder / "captions.jsonl"
     if captions.is_dir():
         captions = captions / "captions.jsonl"
     if not captions.is_file():
         raise DatasetError(f"{captions} is not there; make spoken captions with: python -m training speak")
     skipped: Counter[str] = Counter()
-    pictures = [
-        Picture(
-            record["id"],
-            File(folder / record["path"]),
-            record["id"],
-            {key: str(value) for key, value in record.items() if isinstance(value, str | int)},
-        )
-        for record in _lines(folder / "images.jsonl", ("id", "path"))
-        if record.get("split", "train") == split
-    ]
-    wanted = {picture.id for picture in pictures}
-    clips = [
-        Clip(
-            record["id"],
-            File(captions.parent / record["path"]),
-            record["image_id"],
-            str(record.get("voice", "")),
-            str(record.get("text", "")),
-        )
-        for record in _lines(captions, ("id", "path", "image_id"))
-        if record["image_id"] in wanted
-    ]
+    split_of: dict[str, str] = {}
+    pictures = []
+    for record in _lines(folder / "images.jsonl", ("id", "path")):
+        split_of[record["id"]] = record.get("split", "train")
+        if split_of[record["id"]] == split:
+            tags = {key: str(value) for key, value in record.items() if isinstance(value, str | int)}
+            pictures.append(Picture(record["id"], File(folder / record["path"]), record["id"], tags))
+    clips = []
+    for record in _lines(captions, ("id", "path", "image_id")):
+        if record["image_id"] not in split_of:
+            skipped["spoken caption without a picture"] += 1
+        elif split_of[record["image_id"]] == split:
+            voice, text = str(record.get("voice", "")), str(record.get("text", ""))
+            media = File(captions.parent / record["path"])
+            clips.append(Clip(record["id"], media, record["image_id"], voice, text))
     return intersect(str(folder), split, pictures, clips, skipped)

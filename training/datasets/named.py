@@ -1,6 +1,7 @@
-"""A plain folder of one's own pairs, matched by name: images/NAME.jpg with speech/NAME.wav or speech/NAME_<k>.wav.
+"""One's own pairs, matched by name: images/NAME.jpg with speech/NAME.wav or speech/NAME_<k>.wav.
 
-The split is decided by a hash of NAME, so it never changes as the folder grows: 80 % train, 10 % dev, 10 % test.
+The split is decided by a hash of NAME, so it never changes as the folder grows: about 80 % train, 10 % dev,
+10 % test.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from training.datasets.pairs import Clip, File, PairSet, Picture, intersect
+from training.datasets.pairs import Clip, DatasetError, File, PairSet, Picture, intersect
 
 
 def is_named_folder(folder: Path) -> bool:
-    return (folder / "images").is_dir() and (folder / "speech").is_dir()
+    return (folder / "images").is_dir()
 
 
 def split_of(name: str) -> str:
@@ -23,17 +24,31 @@ def split_of(name: str) -> str:
 
 
 def read_named_folder(folder: Path, split: str, speech: Path | None = None) -> PairSet:
-    """The pairs of one split; `speech` may lie elsewhere."""
-    every = [path for path in sorted((folder / "images").iterdir()) if path.is_file() and path.name[0] != "."]
-    names = {path.stem for path in every}
-    pictures = [Picture(path.stem, File(path), path.stem) for path in every if split_of(path.stem) == split]
-    wanted = {picture.id for picture in pictures}
-    clips, skipped = [], Counter[str]()
-    for path in sorted((speech or folder / "speech").iterdir()):
+    """The pairs of one split; `speech` may lie elsewhere. Hidden files and inner folders are passed over."""
+    spoken = speech or folder / "speech"
+    if not spoken.is_dir():
+        raise DatasetError(
+            f"{spoken} is not there; put NAME.wav or NAME_0.wav for each images/NAME.jpg into it, "
+            "or name another folder with --speech"
+        )
+    skipped: Counter[str] = Counter()
+    by_name: dict[str, Path] = {}
+    for path in _files(folder / "images"):
+        if path.stem in by_name:
+            skipped["second picture of one name"] += 1
+        else:
+            by_name[path.stem] = path
+    pictures = [Picture(name, File(path), name) for name, path in by_name.items() if split_of(name) == split]
+    clips = []
+    for path in _files(spoken):
         base, _, k = path.stem.rpartition("_")
-        name = base if path.stem not in names and k.isdigit() else path.stem
-        if name in wanted:
-            clips.append(Clip(path.stem, File(path), name))
-        elif name not in names:
+        name = base if path.stem not in by_name and k.isdigit() else path.stem
+        if name not in by_name:
             skipped["spoken caption without a picture"] += 1
+        elif split_of(name) == split:
+            clips.append(Clip(path.stem, File(path), name))
     return intersect(str(folder), split, pictures, clips, skipped)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."]

@@ -1,4 +1,4 @@
-"""What every reader gives: pictures and clips with identities; a clip belongs to a picture when these are equal.
+"""What every reader gives: pictures and clips with identities; what belongs together has the same.
 
 For captioned pictures the identity is the picture's id; for spoken digits it is the digit. No torch here.
 """
@@ -6,14 +6,14 @@ For captioned pictures the identity is the picture's id; for spoken digits it is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 
 class DatasetError(Exception):
-    """A data set that is not there, not complete, or leaks between splits."""
+    """A data set that is not there, not complete, or not as its format says."""
 
 
 class Media(Protocol):
@@ -67,6 +67,33 @@ class PairSet:
         """The same set with fewer clips; pictures stay, they are the gallery."""
         return replace(self, clips=tuple(clip for clip in self.clips if keep(clip)))
 
+    def voices(self) -> list[str]:
+        """Every voice or speaker, sorted; empty where the corpus does not say."""
+        return sorted({clip.voice for clip in self.clips if clip.voice})
+
+    def of_voices(self, voices: Collection[str]) -> PairSet:
+        """Only clips of these voices. Raises DatasetError for a voice that no clip has."""
+        self._check_voices(voices)
+        return self.only_clips(lambda clip: clip.voice in voices)
+
+    def without_voices(self, voices: Collection[str]) -> PairSet:
+        """All other clips. Raises DatasetError for a voice that no clip has, and where no clip is left."""
+        self._check_voices(voices)
+        left = self.only_clips(lambda clip: clip.voice not in voices)
+        if not left.clips:
+            raise DatasetError(f"every clip of {self.name}, split {self.split}, is of the voices left out")
+        return left
+
+    def _check_voices(self, voices: Collection[str]) -> None:
+        known = self.voices()
+        for voice in voices:
+            if voice not in known:
+                more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+                there = ", ".join(known[:20]) + more if known else "none named"
+                raise DatasetError(
+                    f"no clip of {self.name}, split {self.split}, is of voice {voice!r}; there: {there}"
+                )
+
 
 def intersect(
     name: str, split: str, pictures: list[Picture], clips: list[Clip], skipped: Counter[str]
@@ -83,7 +110,7 @@ def intersect(
             skipped[reason] += lost
     if not kept_pictures or not kept_clips:
         raise DatasetError(
-            f"{name} has no pairs in split {split!r}: {len(pictures)} pictures and {len(clips)} spoken captions, "
-            "none of which belong together; check the folder and the split's name"
+            f"{name} has no pairs in split {split!r}: {len(pictures)} pictures and {len(clips)} "
+            "spoken captions, none of which belong together; check the folder and the split's name"
         )
     return PairSet(name, split, kept_pictures, kept_clips, skipped)

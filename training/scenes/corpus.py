@@ -92,8 +92,8 @@ def render_corpus(
 
     The first `test` scenes are the test split, the next `dev` the dev split, all others train, so that a
     corpus grows without moving anything between splits. `close_ups` is the share of train pictures that
-    show one kind of object on a plain ground. `workers` defaults to one a core; they are spawned, so a script needs its `__main__` guard.
-    Raises ValueError when the figures do not fit together.
+    show one kind of object on a plain ground. `workers` defaults to one a core; they are spawned, so a
+    script needs its `__main__` guard. Raises ValueError when the figures do not fit together.
     """
     if count < 1 or size < 32 or dev < 0 or test < 0 or dev + test > count or not 0 <= close_ups <= 1:
         raise ValueError(

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.preset import Preset
 from training.towers.image import ImageTower
@@ -25,7 +25,7 @@ class SpeechGraph(nn.Module):
 
     def forward(self, waveform: Tensor, samples_valid: Tensor) -> Tensor:
         vectors = self.tower(waveform, samples_valid)
-        return F.normalize(vectors, dim=1) if self.normalise else vectors
+        return functional.normalize(vectors, dim=1) if self.normalise else vectors
 
 
 class ImageGraph(nn.Module):
@@ -43,14 +43,17 @@ class ImageGraph(nn.Module):
         return self._finish(self.tower.embed(pixels_BCHW))
 
     def _finish(self, vectors: Tensor) -> Tensor:
-        return F.normalize(vectors, dim=1) if self.normalise else vectors
+        return functional.normalize(vectors, dim=1) if self.normalise else vectors
 
 
 class DualEncoder(nn.Module):
-    """speech and image towers; `scores` = scale * speech . image, the scale 1 for plain dot products (paper A)."""
+    """speech and image towers; `scores` = scale * speech . image, the scale 1 for plain dot products."""
 
     def __init__(self, preset: Preset, *, load_pretrained: bool = True) -> None:
-        """load_pretrained=False leaves out fetching weights that a checkpoint is about to replace."""
+        """load_pretrained=False leaves out fetching weights that a checkpoint is about to replace.
+
+        Raises PresetError where a tower cannot be made.
+        """
         super().__init__()
         media, dim = preset.media, preset.embedding.dim
         normalise = preset.embedding.similarity == "cosine"
@@ -68,5 +71,5 @@ class DualEncoder(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(initial), requires_grad=preset.embedding.learn_scale)
 
     def scores(self, speech_BD: Tensor, image_BD: Tensor) -> Tensor:
-        """[B, B]: row i is clip i against every picture. A learned scale is kept at 100 or less, as CLIP does."""
+        """[B, B]: row i is clip i against every picture. The scale is kept at 100 or less, as CLIP does."""
         return self.log_scale.exp().clamp(max=100.0) * speech_BD @ image_BD.T

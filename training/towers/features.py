@@ -1,7 +1,7 @@
 """Waveform -> log-mel or MFCC frames, inside the graph: the only acoustic front end there is.
 
-Everything is matrix products, so it exports to ONNX as MatMul (no STFT operator, which ONNX Runtime lacks on CUDA),
-and masked by the clip's own length, so padding a batch changes nothing.
+Everything is matrix products, so it exports to ONNX as MatMul (no STFT operator, which ONNX Runtime lacks on
+CUDA), and masked by the clip's own length, so padding a batch changes nothing.
 
 Shape legend: B batch, S samples, T frames, M mel bands or coefficients, F frequency bins.
 """
@@ -37,7 +37,8 @@ def mel_filters(
     empty = int((filters.sum(axis=0) == 0).sum())
     if empty:
         raise ValueError(
-            f"{bands} mel bands over an FFT of {fft_size} leave {empty} bands empty; use a larger FFT or fewer bands"
+            f"{bands} mel bands over an FFT of {fft_size} leave {empty} bands empty; "
+            "use a larger FFT or fewer bands"
         )
     return np.asarray(filters)
 
@@ -59,7 +60,7 @@ def frame_mask(frames_valid_B: Tensor, frames: int) -> Tensor:
 class Features(nn.Module):
     """20 ms windows every 10 ms (Ilharco et al. 2019), Hann, zero-padded to `fft_size`, power, mel, log.
 
-    kind "mfcc" rotates the log-mel bands by an orthonormal DCT-II, all coefficients kept; "log-mel" leaves them.
+    kind "mfcc" rotates the log-mel bands by an orthonormal DCT-II, all coefficients kept; "log-mel" does not.
     Each band is then centred and scaled over the clip's own frames, so level and channel do not matter.
     """
 
@@ -100,7 +101,10 @@ class Features(nn.Module):
         return torch.clamp((samples_valid_B - self.window) // self.hop + 1, min=1)
 
     def log_mel(self, waveform_BS: Tensor, samples_valid_B: Tensor) -> tuple[Tensor, Tensor]:
-        """waveform [B, S] in [-1, 1] -> log-mel [B, T, M] and mask [B, T]; T = S // hop - window // hop + 1."""
+        """waveform [B, S] in [-1, 1] -> log-mel [B, T, M], mask [B, T]; T = S // hop - window // hop + 1.
+
+        S holds one window at least. Nothing is padded: 3.5 s at 16 kHz give 349 frames.
+        """
         inside = (
             torch.arange(waveform_BS.shape[1], device=waveform_BS.device)[None, :] < samples_valid_B[:, None]
         )
@@ -115,7 +119,7 @@ class Features(nn.Module):
         return log_mel_BTM, frame_mask(self.frames_valid(samples_valid_B), hops - parts + 1)
 
     def finish(self, log_mel_BTM: Tensor, mask_BT: Tensor) -> Tensor:
-        """log-mel -> features [B, T, M]: rotate if MFCC, normalise each band over the clip, zero outside it."""
+        """log-mel -> features [B, T, M]: rotated if MFCC, bands normalised over the clip, zero outside."""
         features = log_mel_BTM @ self.dct if self.kind == "mfcc" else log_mel_BTM
         weight = mask_BT[:, :, None]
         count = weight.sum(dim=1, keepdim=True)

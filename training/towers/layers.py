@@ -14,7 +14,7 @@ MASKED = -1e4
 
 
 class MaskedConv(nn.Module):
-    """Conv1d -> BatchNorm -> GELU over time, zeroed outside the mask so that a padded clip sees what it sees alone.
+    """Conv1d -> BatchNorm -> GELU over time, zeroed outside the mask: a padded clip sees what it sees alone.
 
     An odd kernel and a stride of 1 or 2 keep ceil(T / stride) steps, for the clip as for its batch.
     """
@@ -39,7 +39,7 @@ class ResidualConv(nn.Module):
         self.body = MaskedConv(channels, channels, kernel, groups=groups)
 
     def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:
-        y_BCT, _ = self.body(x_BCT, mask_BT)
+        y_BCT: Tensor = self.body(x_BCT, mask_BT)[0]
         return x_BCT + y_BCT
 
 
@@ -68,13 +68,15 @@ class TransformerBlock(nn.Module):
         scores_BHTT = scores_BHTT + (1 - mask_BT)[:, None, None, :] * MASKED
         mixed = (scores_BHTT.softmax(dim=3) @ value).transpose(1, 2).reshape(batch, steps, channels)
         x_BTC = x_BTC + self.dropout(self.out(mixed))
-        return x_BTC + self.dropout(self.feed(self.norm_2(x_BTC)))
+        fed_BTC: Tensor = self.dropout(self.feed(self.norm_2(x_BTC)))
+        return x_BTC + fed_BTC
 
 
 class AttentionPool(nn.Module):
-    """Tokens [B, T, C] -> one vector [B, D]: each head weighs the steps by itself, then a linear map joins them.
+    """Tokens [B, T, C] -> one vector [B, D]: each head weighs the steps by itself, a linear map joins them.
 
-    Heads can attend to different words (or objects); their places in the vector keep apart what a mean would blur.
+    Heads can attend to different words (or objects); their places in the vector keep apart what a mean would
+    blur. The mean over the steps is handed to the linear map as well.
     """
 
     def __init__(self, channels: int, heads: int, dim: int) -> None:
@@ -94,4 +96,5 @@ class AttentionPool(nn.Module):
         pooled_BC = (weights_BHT[:, :, None, :] @ value).reshape(batch, channels)
         weight = mask_BT[:, :, None]
         mean_BC = (x_BTC * weight).sum(dim=1) / weight.sum(dim=1)
-        return self.out(torch.cat([pooled_BC, mean_BC], dim=1))
+        embedding_BD: Tensor = self.out(torch.cat([pooled_BC, mean_BC], dim=1))
+        return embedding_BD

@@ -7,12 +7,12 @@ Shape legend: B batch, S samples, T frames, M bands, C channels, D embedding.
 
 from __future__ import annotations
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from training.augment import add_noise, spec_augment, warp
-from training.preset import SpeechAugment, SpeechTowerConfig
+from training.preset import PresetError, SpeechAugment, SpeechTowerConfig
+from training.towers.backbone import build_backbone, num_features
 from training.towers.features import Features
 from training.towers.layers import AttentionPool, MaskedConv, ResidualConv, TransformerBlock
 
@@ -43,7 +43,7 @@ class AugmentedFeatures(nn.Module):
 
 
 class SpectrogramTower(nn.Module):
-    """MFCCs stacked to three channels, cropped or padded to a fixed number of frames, through a timm network."""
+    """MFCCs stacked to three channels, cut or padded to a fixed number of frames, through a timm network."""
 
     def __init__(
         self,
@@ -56,10 +56,8 @@ class SpectrogramTower(nn.Module):
         super().__init__()
         self.front = front
         self.max_samples = max_samples
-        self.backbone = timm.create_model(
-            config.model, pretrained=config.pretrained and load_pretrained, num_classes=0
-        )
-        width = int(self.backbone.num_features)
+        self.backbone = build_backbone(config, load_pretrained, num_classes=0)
+        width = num_features(self.backbone)
         self.project: nn.Module = nn.Identity() if width == dim else nn.Linear(width, dim)
 
     def forward(self, waveform_BS: Tensor, samples_valid_B: Tensor) -> Tensor:
@@ -74,7 +72,7 @@ class SpectrogramTower(nn.Module):
 
 
 class ConvTower(nn.Module):
-    """Two strided convolutions (40 ms steps), residual convolutions, transformer blocks, attention pooling."""
+    """Two strided convolutions (40 ms steps), residual convolutions, transformers, attention pooling."""
 
     def __init__(self, config: SpeechTowerConfig, front: AugmentedFeatures, dim: int) -> None:
         super().__init__()
@@ -109,8 +107,11 @@ def build_speech_tower(
     dim: int,
     load_pretrained: bool,
 ) -> nn.Module:
-    """The speech tower that a preset asks for."""
-    features = Features(config.features, config.bands, config.fft_size, sample_rate_hz)
+    """The speech tower that a preset asks for. Raises PresetError where it cannot be made."""
+    try:
+        features = Features(config.features, config.bands, config.fft_size, sample_rate_hz)
+    except ValueError as error:
+        raise PresetError(f"speech: {error}") from error
     front = AugmentedFeatures(features, augment)
     if config.kind == "spectrogram":
         return SpectrogramTower(config, front, round(max_seconds * sample_rate_hz), dim, load_pretrained)
