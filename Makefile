@@ -85,7 +85,7 @@ demo: $(DEMO)/.indexed
 # ---- checks and tests -----------------------------------------------------------------------------------------
 
 check: .venv-test/.ready
-	@echo "ruff" && $(TEST) -m ruff check --quiet .
+	@echo "ruff" && $(TEST) -m ruff check --quiet . && $(TEST) -m ruff format --quiet --check .
 	@echo "mypy" && $(TEST) -m mypy
 	@echo "import-linter" && .venv-test/bin/lint-imports --no-cache
 
