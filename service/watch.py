@@ -17,18 +17,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-import onnxruntime
-
 from indexer import store
 from indexer.ann import AnnError
 from indexer.bundle import BundleError, read_golden
 from indexer.encoder import Encoder, EncoderError
 from indexer.media import MediaError, MediaLimits
-from indexer.session import CUDA
 from indexer.store.history import promoted_stack
 from indexer.store.layout import CURRENT
 from service.canary import CanaryFailed, send_canary
 from service.metrics import Metrics
+from service.readiness import Readiness, provider_fault
 from service.settings import Settings
 from service.snapshot import Holder, NotReady, Snapshot
 
@@ -39,6 +37,8 @@ _T = TypeVar("_T")
 UNFIT = (store.StoreError, BundleError, EncoderError, MediaError, AnnError, CanaryFailed, OSError)
 """All that can be wrong with a generation. Anything else is a fault of ours, logged with its traceback."""
 
+_NO_CURRENT = "CURRENT names no generation; {} is served: promote one."
+
 
 class GenerationRefused(Exception):
     """A generation was loaded aside and cannot be served; what was served is served still."""
@@ -47,14 +47,6 @@ class GenerationRefused(Exception):
         super().__init__(
             f"Generation {generation} is not taken up, and what was served is served still: {why}"
         )
-
-
-@dataclass(frozen=True)
-class Health:
-    """`ready` is the canary's word. `degraded` holds what is wrong all the same: reason -> sentence."""
-
-    ready: bool
-    degraded: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -76,14 +68,9 @@ class Keeper:
         self._threads = threads
         self._metrics = metrics
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generation-owner")
-        self._degraded: dict[str, str] = {}  # replaced whole, never changed in place: read from other threads
-        self._ready = False
         self._seen: tuple[int, ...] | None = None
         self.holder = Holder(self._retire)
-
-    @property
-    def health(self) -> Health:
-        return Health(self._ready, self._degraded)
+        self.readiness = Readiness(metrics)
 
     # Called from outside the owner thread.
 
@@ -114,7 +101,7 @@ class Keeper:
 
     def close(self) -> None:
         """Stop serving; waits for a load that is under way."""
-        self._set_health(ready=False)
+        self.readiness.set(False)
         self.holder.swap(None)
         self._owner.shutdown(wait=True)
 
@@ -136,9 +123,11 @@ class Keeper:
                 continue
             self._take_up(snapshot)
             if first_error is not None:
-                self._degrade(
+                self.readiness.degrade(
                     "generation", f"Generation {generation} serves in place of {candidates[0]}: {first_error}"
                 )
+            elif store.current_generation(self._index) is None:
+                self.readiness.degrade("generation", _NO_CURRENT.format(generation))
             return
         if first_error is not None:
             raise first_error
@@ -173,8 +162,7 @@ class Keeper:
         counts = {str(name): part.count for name, part in manifest.collections.items()}
         self._metrics.serving(snapshot.id, snapshot.model, snapshot.encoder.provider, counts)
         self._metrics.swaps.labels("swapped").inc()
-        self._degraded = _provider_fault(self._settings.provider, snapshot.encoder.provider)
-        self._set_health(ready=True)
+        self.readiness.set(True, provider_fault(self._settings.provider, snapshot.encoder.provider))
         log.info("Generation %s is served now (model %s).", snapshot.id, snapshot.model)
 
     def _serving(self) -> Snapshot:
@@ -228,14 +216,14 @@ class Keeper:
         wanted = store.current_generation(self._index)
         serving = self._serving()
         if wanted is None:
-            self._degrade("generation", f"CURRENT names no generation; {serving.id} is served still.")
+            self.readiness.degrade("generation", _NO_CURRENT.format(serving.id))
         elif wanted == serving.id:
-            self._restore("generation")
+            self.readiness.restore("generation")
         else:
             try:
                 self._take_up(self._load_or_refuse(wanted))
             except (GenerationRefused, store.UnknownGeneration) as error:
-                self._degrade("generation", str(error))
+                self.readiness.degrade("generation", str(error))
 
     def _send_canary(self) -> None:
         try:
@@ -244,11 +232,11 @@ class Keeper:
         except Exception as error:
             log.exception("The canary did not come through.")
             self._metrics.canary_failures.inc()
-            self._degraded = {**self._degraded, "canary": str(error) or type(error).__name__}
-            self._set_health(ready=False)
+            self.readiness.degrade("canary", str(error) or type(error).__name__)
+            self.readiness.set(False)
         else:
-            self._restore("canary")
-            self._set_health(ready=True)
+            self.readiness.restore("canary")
+            self.readiness.set(True)
 
     def _mark(self) -> tuple[int, ...] | None:
         """Changes whenever CURRENT is replaced; None where there is none."""
@@ -256,19 +244,6 @@ class Keeper:
             status = os.stat(self._index / CURRENT)
             return status.st_mtime_ns, status.st_size, status.st_ino
         return None
-
-    def _degrade(self, reason: str, sentence: str) -> None:
-        log.warning("Degraded (%s): %s", reason, sentence)
-        self._degraded = {**self._degraded, reason: sentence}
-        self._set_health(ready=self._ready)
-
-    def _restore(self, reason: str) -> None:
-        self._degraded = {name: sentence for name, sentence in self._degraded.items() if name != reason}
-        self._set_health(ready=self._ready)
-
-    def _set_health(self, *, ready: bool) -> None:
-        self._ready = ready
-        self._metrics.health(ready, self._degraded)
 
     def _retire(self, snapshot: Snapshot) -> None:
         """Close on the owner thread; after `close` has stopped it, here."""
@@ -279,13 +254,3 @@ class Keeper:
 
     async def _on_owner(self, work: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(self._owner.submit(work))
-
-
-def _provider_fault(asked: str, used: str) -> dict[str, str]:
-    """A GPU build that fell back to the CPU answers rightly and slowly: nobody would notice otherwise."""
-    if asked != "auto" or used == CUDA or CUDA not in onnxruntime.get_available_providers():
-        return {}
-    return {
-        "provider": f"The GPU build of ONNX Runtime is installed and the encoder runs on {used}: "
-        "`python -m indexer doctor` says why."
-    }

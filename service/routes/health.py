@@ -22,7 +22,7 @@ async def livez() -> LiveAnswer:
 @router.get("/readyz", summary="Can it answer queries")
 async def readyz(service: Wired) -> ReadyAnswer:
     """200 while a golden clip and picture come through decode, encode, search and metadata; 503 otherwise."""
-    health, snapshot = service.keeper.health, service.keeper.holder.current
+    health, snapshot = service.keeper.readiness, service.keeper.holder.current
     if snapshot is None or not health.ready:
         raise NotReady("; ".join(health.degraded.values()))
     return ReadyAnswer(

@@ -316,6 +316,14 @@ def test_a_current_that_names_nothing_is_told_and_survived(index: Path, ids: tup
         assert client.post("/v1/search/images", content=CLIP).status_code == 200
 
 
+def test_a_start_on_a_current_that_names_nothing(index: Path, ids: tuple[str, str]) -> None:
+    (index / "CURRENT").write_text("nonsense\n")
+    with TestClient(_app(index)) as client:
+        ready = client.get("/readyz").json()
+        assert (ready["status"], ready["generation"]) == ("degraded", ids[0])
+        assert "CURRENT" in ready["degraded"]["generation"]
+
+
 def test_a_rollback_that_fails_restores_what_is_served(index: Path, ids: tuple[str, str]) -> None:
     app = _app(index, poll_seconds=60)
     with TestClient(app) as client:

@@ -1,0 +1,121 @@
+"""What is said of the index as a whole, of the limits, and of a swap."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from indexer.store import CollectionName as Collection
+from service.schemas.examples import GENERATION, MODEL, example
+
+
+class CollectionInfo(BaseModel):
+    """One collection of the served generation, as measured when it was built."""
+
+    model_config = example(
+        count=512,
+        skipped={},
+        dim=256,
+        kind="flat",
+        parameters={},
+        recall_at_10=1.0,
+        recall_sample=100,
+        bytes=524333,
+    )
+    count: int
+    skipped: Annotated[dict[str, int], Field(description="Files left out of the build, by reason.")]
+    dim: int
+    kind: Annotated[str, Field(description="Kind of the vector index; flat is exact.")]
+    parameters: Annotated[dict[str, int], Field(description="Search parameters of that kind.")]
+    recall_at_10: Annotated[float, Field(description="Of the index against exact search.")]
+    recall_sample: Annotated[int, Field(description="Queries that figure was measured on.")]
+    bytes: int
+
+
+class IndexAnswer(BaseModel):
+    """What is being served."""
+
+    model_config = example(
+        generation=GENERATION,
+        created="2026-11-21T08:15:02+00:00",
+        parent=None,
+        model=MODEL,
+        fingerprint=MODEL + "0" * 52,
+        name="compact",
+        system="ilharco2019",
+        similarity="cosine",
+        dim=256,
+        sample_rate_hz=16000,
+        max_seconds=8.0,
+        provider="CPUExecutionProvider",
+        collections={
+            "images": {
+                "count": 512,
+                "skipped": {},
+                "dim": 256,
+                "kind": "flat",
+                "parameters": {},
+                "recall_at_10": 1.0,
+                "recall_sample": 100,
+                "bytes": 524333,
+            }
+        },
+    )
+    generation: str
+    created: str
+    parent: Annotated[
+        str | None, Field(description="The generation that was current when this one was built.")
+    ]
+    model: str
+    fingerprint: str
+    name: Annotated[str, Field(description="The model bundle's name.")]
+    system: str
+    similarity: str
+    dim: int
+    sample_rate_hz: Annotated[int, Field(description="What the model hears; any rate may be sent.")]
+    max_seconds: Annotated[float, Field(description="How much of a clip the model hears.")]
+    provider: Annotated[str, Field(description="Where the encoder really runs.")]
+    collections: dict[Collection, CollectionInfo]
+
+
+class SwapAnswer(BaseModel):
+    """What a promote or rollback did."""
+
+    model_config = example(generation=GENERATION, previous="20261120T190044-13aa90", model=MODEL)
+    generation: Annotated[str, Field(description="Served from now on.")]
+    previous: Annotated[str, Field(description="Served until now.")]
+    model: str
+
+
+class LimitsAnswer(BaseModel):
+    """Every limit in force. What goes over one is refused; only max_seconds cuts a clip instead."""
+
+    model_config = example(
+        max_body_bytes=25_000_000,
+        max_pixels=50_000_000,
+        max_source_seconds=120.0,
+        min_seconds=0.1,
+        silence_dbfs=-60.0,
+        max_channels=32,
+        min_rate_hz=1_000,
+        max_rate_hz=768_000,
+        max_seconds=8.0,
+        default_k=10,
+        max_k=200,
+        max_page=200,
+        max_files=16,
+    )
+    max_body_bytes: int
+    max_pixels: int
+    max_source_seconds: float
+    min_seconds: float
+    silence_dbfs: Annotated[float, Field(description="A clip whose peak stays under this is silent.")]
+    max_channels: int
+    min_rate_hz: int
+    max_rate_hz: int
+    max_seconds: Annotated[float, Field(description="How much of a clip the served model hears.")]
+    default_k: int
+    max_k: int
+    max_page: int
+    max_files: Annotated[int, Field(description="Most files in one embeddings call.")]

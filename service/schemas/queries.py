@@ -1,0 +1,128 @@
+"""Answers to a query: what it was taken for, its neighbours or its vector, and how long it took."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from indexer.store import CollectionName as Collection
+from service.schemas.examples import GENERATION, MODEL, TIMINGS, Metadata, Modality, example
+
+HIT = {
+    "rank": 1,
+    "id": "scene-000123",
+    "score": 0.71,
+    "media_url": "/v1/items/images/scene-000123/media",
+    "metadata": {"setting": "beach", "objects": 2},
+}
+
+
+class ItemRef(BaseModel):
+    """An item as a query."""
+
+    model_config = example(collection="images", id="scene-000123")
+    collection: Collection
+    id: str
+
+
+class ClipQuery(BaseModel):
+    """The query was a clip; where it was longer than the model hears, only its first part counted."""
+
+    model_config = example(modality="speech", seconds=3.2, truncated=False)
+    modality: Literal["speech"] = "speech"
+    seconds: Annotated[float, Field(description="Length of the clip as sent.")]
+    truncated: Annotated[bool, Field(description="Only the first max_seconds of it were heard.")]
+
+
+class PictureQuery(BaseModel):
+    """The query was a picture; its size in pixels as displayed."""
+
+    model_config = example(modality="image", width=640, height=480)
+    modality: Literal["image"] = "image"
+    width: int
+    height: int
+
+
+class ItemQuery(BaseModel):
+    """The query was an indexed item."""
+
+    model_config = example(modality="image", item={"collection": "images", "id": "scene-000123"})
+    modality: Modality
+    item: ItemRef
+
+
+class Timings(BaseModel):
+    """Milliseconds; queue is all waiting for a free core."""
+
+    model_config = example(**TIMINGS)
+    decode: float
+    queue: float
+    encode: float
+    search: float
+
+
+class Hit(BaseModel):
+    """One neighbour; rank 1 is the nearest, a higher score is nearer."""
+
+    model_config = example(**HIT)
+    rank: int
+    id: str
+    score: float
+    media_url: str
+    metadata: Metadata
+
+
+class SearchAnswer(BaseModel):
+    """The neighbours of one query, all from one generation."""
+
+    model_config = example(
+        query={"modality": "speech", "seconds": 3.2, "truncated": False},
+        target="images",
+        generation=GENERATION,
+        model=MODEL,
+        hits=[HIT],
+        timings_ms=TIMINGS,
+    )
+    query: ClipQuery | PictureQuery | ItemQuery
+    target: Collection
+    generation: str
+    model: Annotated[str, Field(description="First 12 hex digits of the model's fingerprint.")]
+    hits: list[Hit]
+    timings_ms: Timings
+
+
+class EmbeddingDatum(BaseModel):
+    """One vector; index is the position of its file in the request."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float]
+
+
+class EmbeddingUsage(BaseModel):
+    """Token counts are always 0 (there are none); what was embedded stands beside them."""
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+    audio_seconds: float = 0.0
+    images: int = 0
+
+
+class EmbeddingsAnswer(BaseModel):
+    """Vectors in the joint space, in the list shape of the OpenAI embeddings call."""
+
+    model_config = example(
+        object="list",
+        data=[{"object": "embedding", "index": 0, "embedding": [0.012, -0.094, 0.051]}],
+        model=MODEL,
+        usage={"prompt_tokens": 0, "total_tokens": 0, "audio_seconds": 3.2, "images": 0},
+        generation=GENERATION,
+        timings_ms=TIMINGS,
+    )
+    object: Literal["list"] = "list"
+    data: list[EmbeddingDatum]
+    model: str
+    usage: EmbeddingUsage
+    generation: str
+    timings_ms: Timings

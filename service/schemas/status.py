@@ -1,0 +1,67 @@
+"""Health, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from service.schemas.examples import GENERATION, MODEL, example
+
+
+class LiveAnswer(BaseModel):
+    """The process turns."""
+
+    model_config = example(status="alive")
+    status: Literal["alive"] = "alive"
+
+
+class ReadyAnswer(BaseModel):
+    """The whole path from bytes to metadata works; `degraded` says what is wrong all the same, by reason."""
+
+    model_config = example(
+        status="ready", generation=GENERATION, model=MODEL, provider="CPUExecutionProvider", degraded={}
+    )
+    status: Literal["ready", "degraded"]
+    generation: str
+    model: str
+    provider: str
+    degraded: dict[str, str]
+
+
+class ProblemAnswer(BaseModel):
+    """RFC 9457: `type` is stable and may be opened, `detail` is one sentence on this very request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "/problems/undecodable-media",
+                    "title": "The media cannot be decoded",
+                    "status": 422,
+                    "detail": "The file ends before its first frame is complete.",
+                    "instance": "/v1/search/images",
+                }
+            ]
+        }
+    )
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+class ProblemKind(BaseModel):
+    """What a problem type means in general."""
+
+    model_config = example(
+        type="/problems/undecodable-media",
+        title="The media cannot be decoded",
+        status=422,
+        about="The bytes look like audio or a picture, but no decoder gets through them.",
+    )
+    type: str
+    title: str
+    status: int
+    about: str
