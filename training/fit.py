@@ -244,7 +244,7 @@ def describe(data: PairSet) -> dict[str, Any]:
     for clip in data.clips:
         digest.update(f"clip\t{clip.id}\t{clip.identity}\t{clip.voice}\n".encode())
     return {
-        "train": data.name,
+        "train": Path(data.name).resolve().name,
         "split": data.split,
         "clips": len(data.clips),
         "pictures": len(data.pictures),
