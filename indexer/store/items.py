@@ -99,6 +99,7 @@ class ItemsReader:
         self._path = path
         self._roots = roots
         self._size = connections
+        self._closing = False
         self._pool: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         try:
@@ -143,24 +144,31 @@ class ItemsReader:
 
     def close(self) -> None:
         """Close every connection, waiting for those still answering."""
+        # Said first: a queue is not fair, and those who keep asking could keep the connections for minutes.
+        self._closing = True
         for _ in range(self._size):
             connection = self._pool.get()
             if connection is not None:
                 connection.close()
         self._size = 0
-        self._pool.put(None)
+        self._pool.put(None)  # for those who were waiting for one
 
     @contextmanager
     def _lease(self) -> Iterator[sqlite3.Connection]:
+        if self._closing:
+            raise self._closed()
         connection = self._pool.get()
         try:
-            if connection is None:  # left by close() for all who come later
-                raise GenerationClosed(f"{self._path.parent.name} was closed; ask the generation open now.")
+            if connection is None:
+                raise self._closed()
             yield connection
         except sqlite3.Error as error:
             raise GenerationDamaged(f"{self._path} cannot be read ({error}).") from error
         finally:
             self._pool.put(connection)
+
+    def _closed(self) -> GenerationClosed:
+        return GenerationClosed(f"{self._path.parent.name} was closed; ask the generation open now.")
 
     def _item(self, collection: CollectionName, found: Sequence[Any]) -> Item:
         row, item_id, sha256, mime, path, offset, size, modified_ns, seconds, width, height, metadata = found
