@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import pytest
 
@@ -33,6 +35,13 @@ def record(page: Any, milliseconds: int = 1500) -> None:
 
 def show(page: Any, file: dict[str, Any]) -> None:
     page.locator("#file").set_input_files(file)
+
+
+def with_limits(address: str, **changed: float) -> Callable[[Any], None]:
+    """The service's own limits but for some, told to the page alone."""
+    with urlopen(f"{address}/v1/limits") as answer:
+        told = {**json.load(answer), **changed}
+    return lambda page: page.route("**/v1/limits", lambda route: route.fulfill(json=told))
 
 
 def plays(player: Any) -> None:
@@ -83,14 +92,8 @@ def test_say_it_see_it(open_page: OpenPage) -> None:
         expect(page.locator("#hits .words").first).to_contain_text(caption_of(3))
 
 
-def test_a_recording_ends_by_itself_at_the_limit(open_page: OpenPage) -> None:
-    def limit(page: Any) -> None:
-        def answer(route: Any) -> None:
-            route.fulfill(json={**route.fetch().json(), "max_seconds": 1.5})
-
-        page.route("**/v1/limits", answer)
-
-    with open_page(before=limit) as page:
+def test_a_recording_ends_by_itself_at_the_limit(open_page: OpenPage, address: str) -> None:
+    with open_page(before=with_limits(address, max_seconds=1.5)) as page:
         expect(page.get_by_text("up to 1.5 seconds")).to_be_visible()
         page.get_by_role("button", name="Press and speak").click()
         expect(page.locator("#hits .picture")).to_have_count(HITS)
@@ -295,14 +298,8 @@ def test_silence_is_refused_in_words(open_page: OpenPage) -> None:
         expect(page.get_by_role("alert")).to_contain_text("Nothing to search with in there")
 
 
-def test_a_file_over_the_limit_is_not_sent(open_page: OpenPage) -> None:
-    def limit(page: Any) -> None:
-        def answer(route: Any) -> None:
-            route.fulfill(json={**route.fetch().json(), "max_body_bytes": 100})
-
-        page.route("**/v1/limits", answer)
-
-    with open_page(before=limit) as page:
+def test_a_file_over_the_limit_is_not_sent(open_page: OpenPage, address: str) -> None:
+    with open_page(before=with_limits(address, max_body_bytes=100)) as page:
         expect(page.locator("#samples a")).to_have_count(8)
         show(page, PICTURE)
         expect(page.get_by_role("alert")).to_contain_text("too large")
