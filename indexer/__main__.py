@@ -37,9 +37,7 @@ def build_command(
     bundle: Annotated[Path, typer.Option("--bundle", help="The model bundle.")],
     index: IndexOption,
     images: Annotated[Path | None, typer.Option(help="Images: a folder, or a .jsonl file.")] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="Spoken captions, likewise.")
-    ] = None,
+    captions: Annotated[Path | None, typer.Option(help="Spoken captions, likewise.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Serve the new generation at once.")] = False,
     kind: Annotated[KindName, typer.Option(help="The kind of index; flat is exact.")] = "flat",
     engine: Annotated[EngineName, typer.Option(help="Where embedding runs.")] = "local",

@@ -43,9 +43,7 @@ def failing_in_one_sentence(*, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         sentence = "Stopped before the end; what was already there is untouched."
     except ImportError as error:
-        sentence = (
-            f"A library is missing or broken ({error}): `python -m indexer doctor` has the fix."
-        )
+        sentence = f"A library is missing or broken ({error}): `python -m indexer doctor` has the fix."
     except Exception as error:  # noqa: BLE001  the last stop before the person who ran the command
         sentence = _sentence(error)
     else:

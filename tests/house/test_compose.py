@@ -109,6 +109,6 @@ def test_the_demo_container_runs_the_commands_of_make_demo() -> None:
         return [[word for word in line.split() if re.fullmatch(r"--?[a-z-]+|[a-z]+", word)] for line in found]
 
     (script,) = compose()["services"]["demo"]["command"]
-    makefile = (ROOT / "Makefile").read_text().partition("# ---- the demo")[2].partition("# ---- the shipped model")[0]
-    assert commands(script) == commands(makefile)
+    demo = (ROOT / "Makefile").read_text().partition("# ---- the demo")[2]
+    assert commands(script) == commands(demo.partition("# ---- the shipped model")[0])
     assert len(commands(script)) == 3
