@@ -136,16 +136,21 @@ def embed(
     for heard in decoded(data.clips, lambda clip: decode_speech(clip.media.read(), spec)):
         clips.extend(clip for clip, _ in heard)
         speech.append(embedder.speech([wave for _, wave in heard]))
+    if not clips:
+        raise DatasetError(_nothing("spoken caption", data, failed if data.clips else []))
     for seen in decoded(data.pictures, lambda picture: decode_image(picture.media.read(), spec)):
         pictures.extend(picture for picture, _ in seen)
         image.append(embedder.image([pixels for _, pixels in seen]))
-    if not clips or not pictures:
-        what = "picture" if clips else "spoken caption"
-        reason = failed[0] if failed else "there is none"
-        raise DatasetError(f"no {what} of {data.name}, split {data.split}, could be decoded: {reason}")
+    if not pictures:
+        raise DatasetError(_nothing("picture", data, failed if data.pictures else []))
     return Embedded(
         np.concatenate(speech), np.concatenate(image), tuple(clips), tuple(pictures), tuple(failed)
     )
+
+
+def _nothing(what: str, data: PairSet, failed: Sequence[str]) -> str:
+    reason = failed[-1] if failed else "there is none"
+    return f"no {what} of {data.name}, split {data.split}, could be decoded: {reason}"
 
 
 def score(embedded: Embedded) -> Scores:

@@ -1,0 +1,166 @@
+"""Augmentations: shapes stay, the seed decides all, off means untouched, masks stay within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.augment import add_noise, colour, crop_or_pad, spec_augment, warp
+from training.preset import SpeechAugment
+from training.towers.features import Features
+from training.towers.speech import AugmentedFeatures
+
+FEATURES = torch.rand(6, 50, 24, generator=torch.Generator().manual_seed(0)) + 1
+MASK = (torch.arange(50)[None, :] < torch.tensor([50, 40, 30, 20, 10, 50])[:, None]).float()
+PIXELS = torch.rand(6, 3, 20, 20, generator=torch.Generator().manual_seed(0)) * 255
+
+Distort = Callable[[Tensor, torch.Generator], Tensor]
+SPEECH: dict[str, Distort] = {
+    "noise": lambda x, g: add_noise(x, MASK.to(x.device), (0.0, 20.0), 1.0, g),
+    "warp": lambda x, g: warp(x, 0.1, 0.2, g),
+    "masks": lambda x, g: spec_augment(x, 8, 20, 2, g),
+}
+IMAGE: dict[str, Distort] = {
+    "crop": lambda x, g: crop_or_pad(x, 20, 0.5, 1.3, True, g),
+    "colour": lambda x, g: colour(x, 0.3, 0.5, g),
+}
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", [*SPEECH, *IMAGE])
+def test_shape_stays_and_the_seed_decides(name: str) -> None:
+    distort, inputs = (SPEECH[name], FEATURES) if name in SPEECH else (IMAGE[name], PIXELS)
+    before = inputs.clone()
+    first, again, other = (distort(inputs, seeded(seed)) for seed in (1, 1, 2))
+    assert first.shape == inputs.shape
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, inputs)
+    assert first.isfinite().all()
+    assert torch.equal(inputs, before)
+
+
+@pytest.mark.parametrize("name", [*SPEECH, *IMAGE])
+def test_the_result_is_where_the_input_is(name: str) -> None:
+    """What is drawn on the CPU must follow: the device "meta" refuses to mix, as CUDA does."""
+    distort, inputs = (SPEECH[name], FEATURES) if name in SPEECH else (IMAGE[name], PIXELS)
+    assert distort(inputs.to("meta"), seeded(1)).device.type == "meta"
+
+
+def test_bounds_of_nothing_change_nothing() -> None:
+    assert torch.equal(add_noise(FEATURES, MASK, (0.0, 20.0), 0.0, seeded(1)), FEATURES)
+    torch.testing.assert_close(warp(FEATURES, 0.0, 0.0, seeded(1)), FEATURES, atol=1e-4, rtol=0)
+    assert torch.equal(spec_augment(FEATURES, 8, 20, 0, seeded(1)), FEATURES)
+    assert torch.equal(spec_augment(FEATURES, 0, 0, 3, seeded(1)), FEATURES)
+    torch.testing.assert_close(crop_or_pad(PIXELS, 20, 1.0, 1.0, False, seeded(1)), PIXELS, atol=1e-2, rtol=0)
+    torch.testing.assert_close(colour(PIXELS, 0.0, 0.0, seeded(1)), PIXELS, atol=1e-3, rtol=0)
+
+
+def test_masks_are_one_span_of_each_axis_within_bounds() -> None:
+    widths: dict[str, list[int]] = {"time": [], "frequency": []}
+    for seed in range(40):
+        kept = spec_augment(torch.ones(6, 50, 24), 8, 20, 1, seeded(seed))
+        for clip in kept:
+            frames, bands = clip.amax(dim=1) == 0, clip.amax(dim=0) == 0
+            widths["time"].append(int(frames.sum()))
+            widths["frequency"].append(int(bands.sum()))
+            for masked in (frames, bands):
+                edges = torch.diff(masked.int()).abs().sum()
+                assert edges <= 2  # one piece
+            assert torch.equal(clip == 0, frames[:, None] | bands[None, :])
+    assert (max(widths["time"]), max(widths["frequency"])) == (20, 8)
+    assert sum(widths["time"]) / len(widths["time"]) == pytest.approx(10, abs=1.5)
+    assert sum(widths["frequency"]) / len(widths["frequency"]) == pytest.approx(4, abs=0.7)
+
+
+def test_a_mask_wider_than_the_clip_is_the_clip() -> None:
+    assert spec_augment(torch.ones(4, 5, 24), 0, 500, 1, seeded(3)).sum(dim=(1, 2)).min() == 0
+
+
+def test_noise_has_the_ratio_that_is_asked_for() -> None:
+    """Power added over the clip's own frames, with the tilt evened out over many draws."""
+    log_mel = torch.zeros(400, 30, 16)
+    noisy = add_noise(log_mel, torch.ones(400, 30), (10.0, 10.0), 1.0, seeded(1))
+    added = noisy.exp() - 1
+    # The tilt is e^U[-2, 1] at the top band and its inverse at the bottom: next to none in the middle.
+    assert 10 * added[:, :, 7:9].mean().log10() == pytest.approx(-10, abs=0.1)
+
+
+def test_noise_is_measured_on_the_clip_and_not_on_its_padding() -> None:
+    alone = add_noise(FEATURES[:, :20], torch.ones(6, 20), (5.0, 5.0), 1.0, seeded(1))
+    padded = torch.cat([FEATURES[:, :20], torch.full((6, 30, 24), -13.8)], dim=1)
+    mask = (torch.arange(50) < 20).float()[None].repeat(6, 1)
+    together = add_noise(padded, mask, (5.0, 5.0), 1.0, seeded(1))
+    torch.testing.assert_close(alone, together[:, :20])
+
+
+def test_noise_falls_on_the_share_of_clips() -> None:
+    log_mel = torch.zeros(1000, 3, 4)
+    touched = add_noise(log_mel, torch.ones(1000, 3), (0.0, 20.0), 0.3, seeded(1)).amax(dim=(1, 2)) > 0
+    assert touched.float().mean() == pytest.approx(0.3, abs=0.05)
+
+
+def test_warping_keeps_the_start_and_the_low_edge() -> None:
+    ramp = torch.arange(50.0)[None, :, None].repeat(64, 1, 24)
+    stretched = warp(ramp, 0.0, 0.2, seeded(1))
+    torch.testing.assert_close(stretched[:, 0], ramp[:, 0], atol=1e-3, rtol=0)
+    speeds = (stretched[:, 20, 0] - stretched[:, 10, 0]) / 10
+    assert speeds.min() >= 0.8 - 1e-3
+    assert speeds.max() <= 1.2 + 1e-3
+    assert speeds.max() - speeds.min() > 0.2
+
+
+def test_a_crop_covers_the_share_of_the_picture() -> None:
+    """On a picture whose value is its own coordinate, the window's side is the spread of what it shows."""
+    line = (torch.arange(200) + 0.5) / 200
+    pixels = line[None, None, None, :].repeat(300, 3, 200, 1)
+    shown = crop_or_pad(pixels, 200, 0.67, 1.0, False, seeded(1))
+    sides = shown[:, 0, 0, -1] - shown[:, 0, 0, 0]
+    assert sides.min() >= 0.67**0.5 - 0.02
+    assert sides.max() <= 1.0
+    padded = crop_or_pad(pixels, 200, 1.0, 1.22, False, seeded(1))
+    assert padded.min() >= line[0] - 1e-5  # beyond the edge comes the edge, not black
+    edge = (padded[:, 0, 0] < 0.004).float().sum(dim=1)
+    assert edge.max() <= 200 * 0.22
+
+
+def test_flips_mirror_about_half_of_the_pictures() -> None:
+    line = torch.arange(20.0)[None, None, None, :].repeat(400, 3, 20, 1)
+    flipped = crop_or_pad(line, 20, 1.0, 1.0, True, seeded(1))[:, 0, 0]
+    mirrored = flipped[:, 0] > flipped[:, -1]
+    assert mirrored.float().mean() == pytest.approx(0.5, abs=0.08)
+
+
+def test_colours_stay_within_their_bounds() -> None:
+    grey = torch.full((500, 3, 2, 2), 100.0)
+    factors = colour(grey, 0.25, 0.9, seeded(1))[:, 0, 0, 0] / 100
+    assert factors.min() >= 0.75 - 1e-4
+    assert factors.max() <= 1.25 + 1e-4
+    bright = colour(torch.full((9, 3, 2, 2), 250.0), 0.5, 0.0, seeded(1))
+    assert bright.max() <= 255
+
+
+def test_augmented_features_are_plain_ones_outside_training() -> None:
+    features = Features("log-mel", 24, 512)
+    strong = SpeechAugment(
+        frequency_mask=8, time_mask=9, masks=1, warp_frequency=0.1, warp_time=0.1, noise_share=1
+    )
+    front = AugmentedFeatures(features, strong)
+    waveform, valid = torch.randn(2, 6000), torch.tensor([6000, 5000])
+    plain = features(waveform, valid)
+    front.generator = seeded(1)
+    front.train()
+    assert not torch.equal(front(waveform, valid)[0], plain[0])
+    front.eval()
+    assert all(torch.equal(a, b) for a, b in zip(front(waveform, valid), plain, strict=True))
+    unset = AugmentedFeatures(features, strong).train()
+    assert torch.equal(unset(waveform, valid)[0], plain[0])
+    off = AugmentedFeatures(features, SpeechAugment()).train()
+    off.generator = seeded(1)
+    assert torch.equal(off(waveform, valid)[0], plain[0])
