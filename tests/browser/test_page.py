@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.browser.conftest import AWKWARD, PICTURES, OpenPage, caption_of, clip
+from tests.browser.conftest import AWKWARD, PATIENCE_MS, PICTURES, OpenPage, caption_of, clip
 from tests.fixtures.media_bytes import make_png
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
@@ -35,6 +36,14 @@ def record(page: Any, milliseconds: int = 1500) -> None:
 
 def show(page: Any, file: dict[str, Any]) -> None:
     page.locator("#file").set_input_files(file)
+
+
+def until(page: Any, condition: str, argument: object = None) -> None:
+    """Waits for a JavaScript condition. Playwright's own polls by eval, which the content policy forbids."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(condition, argument):
+        assert time.monotonic() < deadline, f"never true: {condition}"
+        page.wait_for_timeout(50)
 
 
 def with_limits(address: str, **changed: float) -> Callable[[Any], None]:
@@ -70,17 +79,16 @@ def test_say_it_see_it(open_page: OpenPage) -> None:
         page.get_by_role("button", name="Press and speak").click()
         stop = page.get_by_role("button", name="Stop and search")
         expect(stop).to_be_visible()
-        page.wait_for_function(
-            "Number(document.querySelector('#record').style.getPropertyValue('--level')) > 0.2"
-        )
+        until(page, "() => Number(document.querySelector('#record').style.getPropertyValue('--level')) > 0.2")
         expect(page.locator("#elapsed")).to_have_text(re.compile("0:0[1-7] of 0:08"))
         stop.click()
 
         expect(page.locator("#hits .picture")).to_have_count(HITS)
         expect(page.get_by_role("status")).to_have_text(f"{HITS} pictures found.")
         expect(page.get_by_role("heading", name=f"{HITS} pictures, closest first")).to_be_focused()
-        page.wait_for_function(
-            "[...document.querySelectorAll('#hits img')].slice(0, 5).every((one) => one.naturalWidth)"
+        until(
+            page,
+            "() => [...document.querySelectorAll('#hits img')].slice(0, 5).every((one) => one.naturalWidth)",
         )
         expect(page.locator("#foot")).to_contain_text("encoding")
         expect(page.get_by_text("You said")).to_be_visible()
@@ -122,7 +130,7 @@ def test_a_question_for_the_microphone_can_be_withdrawn(open_page: OpenPage) -> 
         expect(page.get_by_role("button", name="Waiting for the microphone")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Press and speak")).to_be_visible()
-        page.wait_for_function("window.given?.getTracks().every((one) => one.readyState === 'ended')")
+        until(page, "() => window.given?.getTracks().every((one) => one.readyState === 'ended')")
         expect(page.get_by_role("button", name="Press and speak")).to_be_visible()
         expect(page.locator("#results")).to_be_hidden()
 
@@ -258,9 +266,10 @@ def test_keyboard_only(open_page: OpenPage) -> None:
         page.keyboard.press("Tab")
         before = float(player.locator(".seek").input_value())
         page.keyboard.press("ArrowRight")
-        page.wait_for_function(
+        until(
+            page,
             "(before) => document.activeElement.matches('.seek') && document.activeElement.value > before",
-            arg=before,
+            before,
         )
         tab_to(page, "#hits a")
         page.keyboard.press("Enter")
