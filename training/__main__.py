@@ -150,15 +150,18 @@ def scenes_command(
     """Render the picture corpus: scenes with five captions each. Goes on where an interrupted run stopped."""
     from training.scenes import render_corpus
 
-    try:
+    with failing_in_one_sentence(debug=debug), open_progress() as shown:
         summary = render_corpus(
-            out, count, seed, size=size, dev=dev, test=test, close_ups=close_ups, workers=workers
+            out,
+            count,
+            seed,
+            size=size,
+            dev=dev,
+            test=test,
+            close_ups=close_ups,
+            workers=workers,
+            progress=shown,
         )
-    except (ValueError, OSError) as error:
-        if debug:
-            raise
-        typer.echo(f"scenes: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(
         f"{summary.images} pictures with {summary.texts} captions in {out}, {summary.drawn} drawn now."
     )

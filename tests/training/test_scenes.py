@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from indexer.progress import Stage
 from training.scenes import Group, Relation, Scene, captions, draw_scene, paint, render_corpus, render_scene
 from training.scenes.backdrops import PAINTERS, paint_backdrop
 from training.scenes.drawings import DRAWINGS, draw_object
@@ -267,18 +269,14 @@ def test_a_scene_comes_from_its_generator_alone() -> None:
 
 
 def test_a_corpus_resumes_and_repeats(tmp_path: Path) -> None:
-    first = render_corpus(
-        tmp_path / "a", 12, 5, size=64, dev=2, test=3, close_ups=0.4, workers=1, progress=False
-    )
+    first = render_corpus(tmp_path / "a", 12, 5, size=64, dev=2, test=3, close_ups=0.4, workers=1)
     assert (first.images, first.texts, first.drawn) == (12, 60, 12)
     before = pictures(tmp_path / "a")
     manifests = [(tmp_path / "a" / name).read_bytes() for name in ("images.jsonl", "texts.jsonl")]
     (tmp_path / "a/images/scene-000004.jpg").unlink()
     (tmp_path / "a/images/scene-000007.jpg").write_bytes(before["scene-000007.jpg"][:500])
     Image.new("RGB", (64, 64)).save(tmp_path / "a/images/scene-000009.jpg")
-    again = render_corpus(
-        tmp_path / "a", 12, 5, size=64, dev=2, test=3, close_ups=0.4, workers=1, progress=False
-    )
+    again = render_corpus(tmp_path / "a", 12, 5, size=64, dev=2, test=3, close_ups=0.4, workers=1)
     assert again.drawn == 3
     assert pictures(tmp_path / "a") == before
     assert manifests == [(tmp_path / "a" / name).read_bytes() for name in ("images.jsonl", "texts.jsonl")]
@@ -286,14 +284,12 @@ def test_a_corpus_resumes_and_repeats(tmp_path: Path) -> None:
 
 def test_a_corpus_is_the_same_from_several_processes(tmp_path: Path) -> None:
     for workers in (1, 2):
-        render_corpus(tmp_path / str(workers), 40, 9, size=48, workers=workers, progress=False)
+        render_corpus(tmp_path / str(workers), 40, 9, size=48, workers=workers)
     assert pictures(tmp_path / "1") == pictures(tmp_path / "2")
 
 
 def test_manifests_agree_with_the_contract(tmp_path: Path) -> None:
-    render_corpus(
-        tmp_path, 20, 1, size=48, dev=4, test=5, close_ups=0.3, prefix="demo", workers=1, progress=False
-    )
+    render_corpus(tmp_path, 20, 1, size=48, dev=4, test=5, close_ups=0.3, prefix="demo", workers=1)
     images, texts = read_lines(tmp_path / "images.jsonl"), read_lines(tmp_path / "texts.jsonl")
     assert [line["split"] for line in images] == ["test"] * 5 + ["dev"] * 4 + ["train"] * 11
     assert {line["level"] for line in images if line["split"] == "train"} == {"scene", "close-up"}
@@ -311,19 +307,33 @@ def test_manifests_agree_with_the_contract(tmp_path: Path) -> None:
 
 
 def test_a_corpus_grows_without_moving_anything(tmp_path: Path) -> None:
-    render_corpus(tmp_path, 6, 3, size=48, test=2, workers=1, progress=False)
+    render_corpus(tmp_path, 6, 3, size=48, test=2, workers=1)
     few, drawn = read_lines(tmp_path / "texts.jsonl"), pictures(tmp_path)
-    more = render_corpus(tmp_path, 9, 3, size=48, test=2, workers=1, progress=False)
+    more = render_corpus(tmp_path, 9, 3, size=48, test=2, workers=1)
     assert more.drawn == 3
     assert read_lines(tmp_path / "texts.jsonl")[:30] == few
     assert drawn.items() <= pictures(tmp_path).items()
 
 
-def test_progress_is_plain_lines_where_there_is_no_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    render_corpus(tmp_path, 2, 3, size=48, workers=1)
-    assert capsys.readouterr().err == "drawing scenes: 2 of 2\n"
+class Told:
+    """A progress, and its own only stage, that remembers."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int | None]] = []
+        self.reached: list[int] = []
+
+    def stage(self, title: str, total: int | None = None) -> AbstractContextManager[Stage]:
+        self.stages.append((title, total))
+        return nullcontext(self)
+
+    def reach(self, done: int) -> None:
+        self.reached.append(done)
+
+
+def test_progress_is_told_as_it_is_made(tmp_path: Path) -> None:
+    told = Told()
+    render_corpus(tmp_path, 40, 3, size=48, workers=1, progress=told)
+    assert (told.stages, told.reached) == ([("draw scenes", 40)], [32, 40])
 
 
 def test_figures_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@ each with five natural captions. Needs Pillow and NumPy only."""
 
 from training.scenes.captions import captions
 from training.scenes.content import Group, Relation, Scene, draw_scene
-from training.scenes.corpus import CorpusSummary, render_corpus
+from training.scenes.corpus import CorpusError, CorpusSummary, render_corpus
 from training.scenes.painting import paint, render_scene
 
 __all__ = [
+    "CorpusError",
     "CorpusSummary",
     "Group",
     "Relation",

@@ -8,14 +8,14 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from indexer.cores import available_cores
+from indexer.progress import Progress, Silent, Stage
 from training.scenes.captions import captions
 from training.scenes.content import Scene, draw_scene
 from training.scenes.painting import paint
@@ -25,6 +25,10 @@ JPEG_QUALITY = 88
 CHUNK = 32
 
 Split = Callable[[int], str]
+
+
+class CorpusError(ValueError):
+    """Figures that do not fit together, or a drawing process that died."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +90,17 @@ def render_corpus(
     close_ups: float = 0.0,
     prefix: str = "scene",
     workers: int | None = None,
-    progress: bool = True,
+    progress: Progress | None = None,
 ) -> CorpusSummary:
     """`count` pictures of size x size with five captions each.
 
     The first `test` scenes are the test split, the next `dev` the dev split, all others train, so that a
     corpus grows without moving anything between splits. `close_ups` is the share of train pictures that
     show one kind of object on a plain ground. `workers` defaults to one a core; they are spawned, so a
-    script needs its `__main__` guard. Raises ValueError when the figures do not fit together.
+    script needs its `__main__` guard. Raises CorpusError when the figures do not fit together.
     """
     if count < 1 or size < 32 or dev < 0 or test < 0 or dev + test > count or not 0 <= close_ups <= 1:
-        raise ValueError(
+        raise CorpusError(
             f"asked for count={count}, size={size}, dev={dev}, test={test}, close_ups={close_ups}; "
             "count must be at least 1 and hold dev and test, size at least 32, close_ups between 0 and 1"
         )
@@ -104,7 +108,8 @@ def render_corpus(
     (recipe.out / "images").mkdir(parents=True, exist_ok=True)
     missing = [index for index in range(count) if not _is_there(recipe, index)]
     if missing:
-        _draw_all(recipe, missing, workers or os.cpu_count() or 1, progress)
+        with (progress or Silent()).stage("draw scenes", len(missing)) as stage:
+            _draw_all(recipe, missing, workers or available_cores(), stage)
 
     def split(index: int) -> str:
         return "test" if index < test else "dev" if index < test + dev else "train"
@@ -135,47 +140,26 @@ def _draw(recipe: Recipe, indices: list[int]) -> int:
     return len(indices)
 
 
-def _draw_all(recipe: Recipe, indices: list[int], workers: int, progress: bool) -> None:
+def _draw_all(recipe: Recipe, indices: list[int], workers: int, stage: Stage) -> None:
     chunks = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
-    with _Bar(len(indices), progress) as bar:
-        if workers == 1 or len(chunks) == 1:
-            for chunk in chunks:
-                bar.advance(_draw(recipe, chunk))
-            return
-        # spawn: the caller may hold threads (a trainer, a server), which fork would copy half alive.
-        with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
-            for done in pool.map(_draw, [recipe] * len(chunks), chunks):
-                bar.advance(done)
-
-
-class _Bar:
-    """A rich bar on a terminal, a plain line at every tenth elsewhere, nothing when not wanted."""
-
-    def __init__(self, total: int, wanted: bool) -> None:
-        self.total, self.done, self.wanted = total, 0, wanted
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("drawing scenes"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.0f}/s"),
-            TimeRemainingColumn(), console=self.console,
-        )  # fmt: skip
-        self.live = wanted and self.console.is_terminal
-
-    def __enter__(self) -> "_Bar":
-        if self.live:
-            self.bar.start()
-            self.task = self.bar.add_task("", total=self.total)
-        return self
-
-    def advance(self, amount: int) -> None:
-        before, self.done = self.done * 10 // self.total, self.done + amount
-        if self.live:
-            self.bar.advance(self.task, amount)
-        elif self.wanted and self.done * 10 // self.total > before:
-            self.console.print(f"drawing scenes: {self.done} of {self.total}", highlight=False)
-
-    def __exit__(self, *error: object) -> None:
-        if self.live:
-            self.bar.stop()
+    drawn = 0
+    if workers == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            drawn += _draw(recipe, chunk)
+            stage.reach(drawn)
+        return
+    # spawn: the caller may hold threads (a trainer, a server), which fork would copy half alive.
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn"))
+    try:
+        for done in pool.map(_draw, [recipe] * len(chunks), chunks):
+            drawn += done
+            stage.reach(drawn)
+    except BrokenProcessPool as error:
+        raise CorpusError(
+            "a drawing process died (out of memory, or killed); give the same command again to go on"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _image_lines(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str, object]]:

@@ -10,10 +10,8 @@ from typing import Annotated
 
 import typer
 
-from training.speak.captions import CaptionsError
-from training.speak.clips import SpeechError
+from indexer.console import failing_in_one_sentence, open_progress
 from training.speak.run import speak
-from training.voices import EngineError, VoiceError
 
 _FAILURES_SHOWN = 5
 
@@ -57,7 +55,7 @@ def speak_command(
 
     An interrupted run goes on where it stopped when the same command is given again.
     """
-    try:
+    with failing_in_one_sentence(debug=debug), open_progress() as shown:
         report = speak(
             source,
             out,
@@ -70,16 +68,8 @@ def speak_command(
             limit=limit,
             split=split,
             for_training=for_training,
+            progress=shown,
         )
-    except (CaptionsError, VoiceError, EngineError, SpeechError, OSError) as error:
-        if debug:
-            raise
-        told = str(error)
-        if isinstance(error, OSError):
-            what = f"{error.filename or out}: {error.strerror or error}"
-            told = f"{what}; put that right, then repeat the command to go on."
-        typer.echo(f"speak: {told}", err=True)
-        raise typer.Exit(1) from error
     for clip_id, reason in list(report.failures.items())[:_FAILURES_SHOWN]:
         typer.echo(f"failed: {clip_id}: {reason}", err=True)
     if len(report.failures) > _FAILURES_SHOWN:

@@ -15,10 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from indexer.cores import available_cores
+from indexer.progress import Progress, Silent
 from training.speak.captions import TRAIN_SPLIT, Captions, read_captions
 from training.speak.clips import ClipJob, ClipResult, Format, SpeechError, is_whole, make_clips
 from training.speak.manifest import JOURNAL, MANIFEST, line, plan, seconds_made, write_manifest
-from training.speak.progress import Progress
 from training.voices import Voice, VoiceError, is_reserved, open_engine, voice_set
 
 _CLIPS_A_TASK = 16
@@ -62,6 +63,7 @@ def speak(
     split: str | None = None,
     test_voices: str | None = None,
     for_training: bool = False,
+    progress: Progress | None = None,
 ) -> SpeakReport:
     """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, and FACC from Flickr8k.
 
@@ -99,11 +101,12 @@ def speak(
     out.mkdir(parents=True, exist_ok=True)
     with (
         (out / JOURNAL).open("a", encoding="utf-8") as journal,
-        Progress("speak", len(jobs), "clips") as progress,
+        (progress or Silent()).stage("speak", len(jobs)) as stage,
     ):
         _claim(journal, out)
         journal.write("\n")  # ends a line that a kill cut short
-        for results in _made(jobs, workers or _cores()):
+        spoken = 0
+        for results in _made(jobs, workers or available_cores()):
             for result in results:
                 if result.failure is not None:
                     failures[result.clip_id] = result.failure
@@ -111,7 +114,8 @@ def speak(
                     seconds[result.clip_id] = result.seconds
                     journal.write(line(todo[result.clip_id].record(result.seconds)))
             journal.flush()
-            progress.advance(len(results))
+            spoken += len(results)
+            stage.reach(spoken)
 
     done = [clip for clip in clips if clip.id in seconds]
     write_manifest(out, done, seconds, facc=captions.flickr8k)
@@ -192,7 +196,3 @@ def _end_with_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
