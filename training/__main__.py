@@ -206,14 +206,19 @@ def fit_command(
     """Fit a preset's two towers on a corpus. An interrupted run goes on when the command is given again."""
     changes = _changes(set_)
     with failing_in_one_sentence(debug=debug):
-        from training.datasets import open_dataset
+        from training.datasets import DatasetError, open_dataset
         from training.fit import fit
         from training.preset import load_preset
 
         chosen = torch_device(device)
         composed = load_preset(preset, changes)
         train = open_dataset(data, "train", speech).without_voices(without_voice or ())
-        dev = open_dataset(data, dev_split, speech) if dev_split != "none" else None
+        dev = None
+        if dev_split != "none":
+            try:
+                dev = open_dataset(data, dev_split, speech)
+            except DatasetError as error:
+                raise DatasetError(f"{error}; --dev-split none keeps the newest weights instead") from error
         counts = f"{len(train.clips)} spoken captions, {len(train.pictures)} pictures"
         tell(f"{composed.name}: {composed.steps} steps on {counts}, {chosen}")
         for reason, count in train.skipped.items():

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from indexer.durable import fsync_file
 from indexer.media import MediaError, MediaSpec, decode_image, decode_speech
 from training.datasets.pairs import Clip, DatasetError, PairSet, Picture
+from training.pool import worker_pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -87,7 +86,7 @@ def open_cache(
 ) -> Cache:
     """The cache of `data`, made under `root` if it is not there yet; on_progress(done, total) counts items.
 
-    Raises DatasetError when nothing decodes or a decoding process dies.
+    Raises DatasetError when nothing decodes, WorkerDied when a decoding process dies.
     """
     folder = root / f"{data.split}-{cache_key(data, spec)}"
     if not (folder / "cache.json").is_file():
@@ -123,8 +122,7 @@ def _make(
         done += items
         on_progress(done, total)
 
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
-    try:
+    with worker_pool(workers) as pool:
         with (part / "pictures.u8").open("wb") as file:
             for picture, array in _decoded(pool, _decode_pictures, data.pictures, spec, count):
                 if isinstance(array, str):
@@ -140,13 +138,6 @@ def _make(
                 file.write(wave.tobytes())
                 offsets.append(offsets[-1] + len(wave))
                 clips.append({"id": clip.id, "identity": clip.identity})
-    except BrokenProcessPool as error:
-        raise DatasetError(
-            "a process that decodes died (out of memory, or killed); "
-            "give the same command again, with fewer workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
     if not pictures or not clips:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common(2))
         raise DatasetError(f"nothing of {data.name} could be decoded: {reasons}")

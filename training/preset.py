@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from indexer.media import MediaSpec
 
-PRESETS = Path(__file__).parent / "presets"
+PRESETS = Path(__file__).resolve().parent / "presets"
 
 
 class PresetError(Exception):
@@ -288,7 +288,7 @@ def _read(path: Path) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    if base not in shipped() or base == path.stem:
+    if base not in shipped() or path.resolve() == PRESETS / f"{base}.toml":
         raise PresetError(f"preset {path.name} extends {base!r}; shipped are {', '.join(shipped())}")
     return _merge(_read(PRESETS / f"{base}.toml"), values)
 

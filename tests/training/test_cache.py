@@ -14,6 +14,7 @@ from tests.fixtures.tiny_training import make_learnable_corpus
 from training.cache import Cache, cache_key, cache_spec, open_cache
 from training.datasets import DatasetError, PairSet, open_dataset
 from training.datasets.pairs import Clip, File, Picture
+from training.pool import WorkerDied
 
 SPEC = MediaSpec(max_seconds=0.5, image_size=24)
 
@@ -108,7 +109,7 @@ def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
 
 def test_a_process_that_dies_is_told_in_a_sentence(tmp_path: Path) -> None:
     data = PairSet("deadly", "train", (Picture("p", Killer(), "p"),), (Clip("c", Killer(), "p"),))
-    with pytest.raises(DatasetError, match=r"a process that decodes died .* with fewer workers"):
+    with pytest.raises(WorkerDied, match=r"A worker process died .* give the same command again"):
         opened(data, tmp_path / "cache")
 
 

@@ -62,7 +62,7 @@ def test_the_cosine_schedule_rises_and_falls(tmp_path: Path) -> None:
     preset = tiny_preset(tmp_path, optimiser__lr="1.0", optimiser__warmup_steps="10", stages__0__steps="110")
     rates = [preset.learning_rate_at(step) for step in range(110)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
-    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
     assert rates[60] == pytest.approx(0.505)
     assert preset.learning_rate_at(110) == pytest.approx(0.01)
 

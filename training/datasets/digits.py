@@ -57,9 +57,7 @@ class IdxPicture:
 def read_digits(folder: Path, split: str, speech: Path | None = None) -> PairSet:
     """split train, or test (the official part: recordings 0 to 4 of each digit and speaker)."""
     if split not in ("train", "test"):
-        raise DatasetError(
-            f"spoken digits have splits train and test, not {split!r}; for fit, say --dev-split none"
-        )
+        raise DatasetError(f"spoken digits have splits train and test, not {split!r}")
     skipped: Counter[str] = Counter()
     clips = []
     for path in sorted((speech or folder / "fsdd" / "recordings").glob("*.wav")):

@@ -7,15 +7,13 @@ A run that was killed goes on where it stopped: a picture already there is known
 import json
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
 from indexer.cores import available_cores
 from indexer.progress import Progress, Silent, Stage
+from training.pool import worker_pool
 from training.scenes.captions import captions
 from training.scenes.content import Scene, draw_scene
 from training.scenes.painting import paint
@@ -28,7 +26,7 @@ Split = Callable[[int], str]
 
 
 class CorpusError(ValueError):
-    """Figures that do not fit together, or a drawing process that died."""
+    """Figures that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -148,18 +146,10 @@ def _draw_all(recipe: Recipe, indices: list[int], workers: int, stage: Stage) ->
             drawn += _draw(recipe, chunk)
             stage.reach(drawn)
         return
-    # spawn: the caller may hold threads (a trainer, a server), which fork would copy half alive.
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn"))
-    try:
+    with worker_pool(min(workers, len(chunks))) as pool:
         for done in pool.map(_draw, [recipe] * len(chunks), chunks):
             drawn += done
             stage.reach(drawn)
-    except BrokenProcessPool as error:
-        raise CorpusError(
-            "a drawing process died (out of memory, or killed); give the same command again to go on"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _image_lines(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str, object]]:

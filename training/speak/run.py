@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +13,7 @@ from typing import TextIO
 
 from indexer.cores import available_cores
 from indexer.progress import Progress, Silent
+from training.pool import worker_pool
 from training.speak.captions import TRAIN_SPLIT, Captions, read_captions
 from training.speak.clips import ClipJob, ClipResult, Format, SpeechError, is_whole, make_clips
 from training.speak.manifest import JOURNAL, MANIFEST, line, plan, seconds_made, write_manifest
@@ -71,7 +68,8 @@ def speak(
     the captions of the split test instead. Reserved voices are refused for the split train, and among
     `voices` for any split with `for_training`. `format` is flac unless the source is a Flickr8k folder, whose
     readers want wav. Clips an earlier run made with the same parameters are kept; the manifest is written
-    last, whole. Raises CaptionsError, VoiceError, EngineError, and SpeechError if a worker process dies.
+    last, whole. Raises CaptionsError, VoiceError, EngineError, SpeechError for what cannot be
+    done there, and WorkerDied if a worker process dies.
     """
     started = time.monotonic()
     if per_caption < 1:
@@ -166,33 +164,12 @@ def _made(jobs: Sequence[ClipJob], workers: int) -> Iterator[list[ClipResult]]:
     if workers == 1 or len(jobs) <= _CLIPS_A_TASK:
         yield from map(make_clips, tasks)
         return
-    # Spawned, not forked: the parent has threads (the progress bar) and may have a library state of its own.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with worker_pool(workers) as pool:
         waiting: set[Future[list[ClipResult]]] = {
             pool.submit(make_clips, task) for task in islice(tasks, workers * _TASKS_AHEAD)
         }
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                waiting |= {pool.submit(make_clips, task) for task in islice(tasks, len(finished))}
-                for future in finished:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise SpeechError(
-                "A speaking process died (out of memory, or killed); give the same command again to go on."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would otherwise wait for its next task for ever."""
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            waiting |= {pool.submit(make_clips, task) for task in islice(tasks, len(finished))}
+            for future in finished:
+                yield future.result()
