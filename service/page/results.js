@@ -49,6 +49,7 @@ function pictureHit(hit, follow) {
     itemLink("images", hit, follow, { class: "picture", title: words ?? "", id: `hit-${hit.id}` },
       thumbnail(hit, { eager: hit.rank <= 5, large: hit.rank === 1 }),
       element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")),
+    hit.rank === 1 ? element("p", { class: "closest" }, "Closest") : null,
   ];
 }
 
