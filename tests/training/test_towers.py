@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.fixtures.tiny_training import CONV_PRESET, SPECTROGRAM_PRESET, tiny_preset
-from training.preset import ImageTowerConfig, PresetError
+from training.preset import ImageTowerConfig, PresetError, load_preset
 from training.towers.dual import DualEncoder
 from training.towers.image import ImageTower
 from training.towers.speech import SpectrogramTower
@@ -111,6 +112,21 @@ def test_scores_are_clips_by_pictures_times_the_scale(tmp_path: Path) -> None:
     with torch.no_grad():
         model.log_scale.fill_(50.0)
     torch.testing.assert_close(model.scores(speech, image), 100 * speech @ image.T)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "places"), [(128, 349, (2, 9)), (128, 799, (2, 23)), (299, 299, (8, 8))]
+)
+def test_the_published_networks_see_maps_of_the_published_sizes(
+    height: int, width: int, places: tuple[int, int]
+) -> None:
+    """3.5 s and 8 s of 128 MFCCs, and a picture, through stems without padding; nothing is computed."""
+    preset = load_preset("ilharco2019")
+    with torch.device("meta"):
+        network: Any = timm.create_model(preset.speech.model, num_classes=0)
+        features = network.forward_features(torch.zeros(1, 3, height, width))
+    assert features.shape == (1, 1536, *places)
+    assert network.num_features == preset.embedding.dim
 
 
 @pytest.mark.parametrize("learned", [True, False])
