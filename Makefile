@@ -73,14 +73,13 @@ $(DEMO)/.spoken: $(DEMO)/.rendered
 	@$(SERVE) -m training speak $(CORPUS)/texts.jsonl --out $(CORPUS) --voices reserved-espeak
 	@touch $@
 
-$(DEMO)/.indexed: $(DEMO)/.spoken $(BUNDLE)/manifest.json
+$(INDEX)/CURRENT: $(DEMO)/.spoken $(BUNDLE)/manifest.json
 	@echo "[4/5] Index: embedding pictures and captions into $(INDEX)"
 	@$(SERVE) -m indexer build --bundle $(BUNDLE) --images $(CORPUS)/images.jsonl \
 	  --captions $(CORPUS)/captions.jsonl --index $(INDEX) --promote
-	@touch $@
 
-demo: $(DEMO)/.indexed
-	@echo "[5/5] Server: http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+demo: $(INDEX)/CURRENT
+	@echo "[5/5] Server: starting; Ctrl-C ends it"
 	@exec $(SERVE) -m service --index $(INDEX) --host 127.0.0.1 --port $(PORT)
 
 # ---- the shipped model ----------------------------------------------------------------------------------------
@@ -92,7 +91,9 @@ demo-bundle: .venv-train/.ready
 	@.venv-train/bin/python -m training scenes --out $(MAKING)/scenes --count 16000 --seed 7 --dev 400 --test 1000 --close-ups 0.3
 	@.venv-train/bin/python -m training speak $(MAKING)/scenes/texts.jsonl --out $(MAKING)/scenes --voices train --test-voices reserved
 	@.venv-train/bin/python -m training fit --preset scenes --data $(MAKING)/scenes --out $(MAKING)/run
-	@.venv-train/bin/python -m training evaluate --run $(MAKING)/run --data $(MAKING)/scenes --by-voice --out $(MAKING)/test.json
+	@rm -rf $(MAKING)/draft $(MAKING)/bundle
+	@.venv-train/bin/python -m training export --run $(MAKING)/run --data $(MAKING)/scenes --half --out $(MAKING)/draft
+	@.venv-train/bin/python -m training evaluate --bundle $(MAKING)/draft --data $(MAKING)/scenes --by-voice --out $(MAKING)/test.json
 	@.venv-train/bin/python -m training export --run $(MAKING)/run --data $(MAKING)/scenes --metrics $(MAKING)/test.json \
 	  --licence Apache-2.0 --half --out $(MAKING)/bundle
 

@@ -173,8 +173,20 @@ def _to_onnx(
     program.save(str(path), external_data=False)
     graph = onnx.load(path)
     graph.ir_version = min(graph.ir_version, 10)
+    _forget_its_making(graph)
     onnx.save(graph, path)
     onnx.checker.check_model(str(path))
+
+
+def _forget_its_making(model: onnx.ModelProto) -> None:
+    """Drop the exporter's stack traces: they name folders of this machine and would enter the fingerprint."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    for function in model.functions:
+        for node in function.node:
+            del node.metadata_props[:]
+            node.ClearField("doc_string")
 
 
 def _export_speech(module: nn.Module, spec: MediaSpec, path: Path) -> None:

@@ -224,5 +224,5 @@ def _known(index: Path, generation: str) -> Path:
     there = generation_ids(index)
     if generation not in there:
         known = f"it has {', '.join(there[:5])}{' and more' * (len(there) > 5)}" if there else "it has none"
-        raise UnknownGeneration(f"The index at {index} has no generation {generation[:80]!a}: {known}.")
+        raise UnknownGeneration(f"The index has no generation {generation[:80]!a}: {known}.")
     return generation_folder(index, generation)

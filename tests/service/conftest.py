@@ -21,7 +21,7 @@ def _no_variables() -> Iterator[None]:
     """Settings read the environment; the tests' own say everything."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("SAYSEE_"):
+            if name.startswith("SAYSEE_") and name != "SAYSEE_DATA":  # that one is the tests' own
                 patch.delenv(name)
         yield
 

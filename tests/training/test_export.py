@@ -129,6 +129,14 @@ def test_the_manifest_says_what_it_is_and_whence(exported: Exported) -> None:
     assert 0 <= exported.worst <= exporting.PARITY
 
 
+def test_graphs_hold_no_path_of_the_machine_that_made_them(exported: Exported) -> None:
+    here = str(Path(__file__).resolve().parents[2]).encode()
+    for graph in exported.bundle.path.glob("*.onnx"):
+        content = graph.read_bytes()
+        assert here not in content
+        assert b"site-packages" not in content
+
+
 def test_graphs_use_what_every_runtime_has(exported: Exported) -> None:
     """One domain, a known opset, and no STFT, for which ONNX Runtime has no CUDA kernel."""
     for name in ("speech.onnx", "image.onnx"):
