@@ -10,6 +10,8 @@ from collections.abc import Callable
 from training.voices.engine import Engine, EngineError, Voice, VoiceError
 from training.voices.espeak import EspeakEngine
 from training.voices.flite import FliteEngine
+from training.voices.pico import PicoEngine
+from training.voices.rhvoice import RhvoiceEngine
 from training.voices.sets import RESERVED_ENGINES, RESERVED_VARIANTS, is_reserved, voice_set
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "EngineError",
     "EspeakEngine",
     "FliteEngine",
+    "PicoEngine",
+    "RhvoiceEngine",
     "Voice",
     "VoiceError",
     "is_reserved",
@@ -27,7 +31,12 @@ __all__ = [
     "voice_set",
 ]
 
-ENGINES: dict[str, Callable[[], Engine]] = {"espeak": EspeakEngine, "flite": FliteEngine}
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "espeak": EspeakEngine,
+    "flite": FliteEngine,
+    "pico": PicoEngine,
+    "rhvoice": RhvoiceEngine,
+}
 
 
 def open_engine(name: str) -> Engine:

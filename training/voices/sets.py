@@ -1,7 +1,7 @@
 """Which voices train and which are held back for evaluation. The two never share a speaker.
 
-Held back everywhere: the eSpeak variants in RESERVED_VARIANTS under any accent, and every engine in
-RESERVED_ENGINES.
+Held back everywhere: the eSpeak variants in RESERVED_VARIANTS under any accent, every engine in
+RESERVED_ENGINES, and the speakers of those engines wherever else they are found.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from training.voices.engine import Voice, VoiceError
 from training.voices.espeak import ACCENTS
 from training.voices.flite import FLITE_VOICES
+from training.voices.pico import PICO_VOICES
+from training.voices.rhvoice import RHVOICE_VOICES
 
 RESERVED_VARIANTS = frozenset({"Annie", "linda", "Denis", "steph2"})
 RESERVED_ENGINES = frozenset({"flite"})
@@ -27,14 +29,18 @@ _MAIN_ACCENTS = ("en-us", "en-gb")
 # Women are rare among the variants, so here they are most.
 _OTHER_ACCENT_VARIANTS = ("", "f1", "f2", "f3", "f4", "f5", "grandma", "anika", "Andrea", "m3", "m7", "Alex")
 
-_NAMES = "train, reserved, reserved-espeak, flite"
+# How often each voice of the other engines stands in `train-all`: with 28, they speak four clips in nine. One engine,
+# however many voices it has, does not teach what speech is.
+_OTHER_ENGINE_WEIGHT = 28
+
+_NAMES = "train, train-all, reserved, reserved-espeak, flite"
 
 
 def voice_set(name: str, *, for_training: bool = False) -> tuple[Voice, ...]:
-    """The voices called `train`, `reserved`, `reserved-espeak` or `flite`, or of a comma separated list of
-    names.
+    """The voices called `train`, `train-all`, `reserved`, `reserved-espeak` or `flite`, or of a list with commas.
 
-    With `for_training` a reserved voice among them is a VoiceError: what evaluates must never train.
+    `train` needs no system package; `train-all` adds the engines rhvoice and pico. A voice that stands in
+    a set several times is drawn that much more often. With `for_training` a reserved voice among them is a VoiceError: what evaluates must never train.
     """
     voices = _named(name)
     if for_training:
@@ -47,7 +53,8 @@ def voice_set(name: str, *, for_training: bool = False) -> tuple[Voice, ...]:
 
 
 def is_reserved(voice: Voice) -> bool:
-    return voice.engine in RESERVED_ENGINES or voice.variant.lower() in {v.lower() for v in RESERVED_VARIANTS}
+    held_back = {variant.lower() for variant in (*RESERVED_VARIANTS, *FLITE_VOICES)}
+    return voice.engine in RESERVED_ENGINES or voice.variant.lower() in held_back
 
 
 def _named(name: str) -> tuple[Voice, ...]:
@@ -58,10 +65,15 @@ def _named(name: str) -> tuple[Voice, ...]:
     match name:
         case "train":
             main = [_espeak(accent, variant) for accent in _MAIN_ACCENTS for variant in TRAIN_VARIANTS]
-            others = [accent for accent in ACCENTS if accent not in _MAIN_ACCENTS]
+            accents = [accent for accent in ACCENTS if accent not in _MAIN_ACCENTS]
             return tuple(
-                main + [_espeak(accent, variant) for accent in others for variant in _OTHER_ACCENT_VARIANTS]
+                main + [_espeak(accent, variant) for accent in accents for variant in _OTHER_ACCENT_VARIANTS]
             )
+        case "train-all":
+            others = [Voice("rhvoice", voice) for voice in RHVOICE_VOICES]
+            others += [Voice("pico", voice) for voice in PICO_VOICES]
+            allowed = [voice for voice in others if not is_reserved(voice)]
+            return _named("train") + tuple(allowed * _OTHER_ENGINE_WEIGHT)
         case "reserved":
             return espeak_reserved + flite
         case "reserved-espeak":
