@@ -25,7 +25,7 @@ help:
 	@echo "make test       install everything the tests need, then run all checks and tests (ARGS='-k name' is handed to pytest)"
 	@echo "make check      the checks alone: ruff, mypy, import-linter"
 	@echo "make train-env  .venv-train: what 'python -m training' needs (torch; about 5.6 GB)"
-	@echo "make demo-bundle  train the demo's model again from nothing: corpus, voices, fit, tables, bundle (an hour on two cores)"
+	@echo "make demo-bundle  train the demo's model again from nothing: corpus, voices, fit, tables, bundle (two hours on two cores)"
 	@echo "make clean      remove the environments, the demo and every cache"
 
 # ---- environments ---------------------------------------------------------------------------------------------
@@ -83,13 +83,13 @@ demo: $(INDEX)/CURRENT
 	@exec $(SERVE) -m service --index $(INDEX) --host 127.0.0.1 --port $(PORT)
 
 # ---- the shipped model ----------------------------------------------------------------------------------------
-# The one command that makes demo/bundle again: another seed than the demo's, train voices only; about an hour on two
-# cores. The new bundle is left in .demo-bundle/bundle; put it in place of demo/bundle to ship it.
+# The one command that makes demo/bundle again: another seed than the demo's, train voices only; two hours on two
+# cores. It wants the engines flite, rhvoice and pico: apt install flite rhvoice rhvoice-english libttspico-utils. The new bundle is left in .demo-bundle/bundle; put it in place of demo/bundle to ship it.
 
 MAKING := .demo-bundle
 demo-bundle: .venv-train/.ready
 	@.venv-train/bin/python -m training scenes --out $(MAKING)/scenes --count 16000 --seed 7 --dev 400 --test 1000 --close-ups 0.3
-	@.venv-train/bin/python -m training speak $(MAKING)/scenes/texts.jsonl --out $(MAKING)/scenes --voices train --test-voices reserved
+	@.venv-train/bin/python -m training speak $(MAKING)/scenes/texts.jsonl --out $(MAKING)/scenes --voices train-all --test-voices reserved
 	@.venv-train/bin/python -m training fit --preset scenes --data $(MAKING)/scenes --out $(MAKING)/run
 	@rm -rf $(MAKING)/draft $(MAKING)/bundle
 	@.venv-train/bin/python -m training export --run $(MAKING)/run --data $(MAKING)/scenes --half --out $(MAKING)/draft
