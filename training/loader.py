@@ -2,7 +2,9 @@
 
 An epoch visits every picture once, each with one of its clips drawn at random; the few that do not fill a
 batch wait for another epoch. A clip longer than the model hears is cut at a random place; shorter ones are
-padded to the longest, rounded up to 4,000 samples. Shape legend: B batch, S samples, H W picture size.
+padded to the longest, rounded up to 4,000 samples. A stage may ask for clips of like length together: Flickr8k's
+captions, 3.1 s on average, are padded to 6.0 s without, in batches of 128.
+Shape legend: B batch, S samples, H W picture size.
 """
 
 from __future__ import annotations
@@ -67,29 +69,33 @@ class Sampler:
         if stage.group_by and not any(groups):
             raise DatasetError(f"no picture has the {stage.group_by!r} that a stage of the preset groups by")
         self.groups = np.unique(groups, return_inverse=True)[1]
+        self.samples = np.diff(cache.offsets)
         self.per_epoch = len(chosen) // stage.batch
-        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+        self._planned: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        """The epoch's batches as [batches, B]: a share of them drawn within groups, all in random order."""
-        if self._epoch is None or self._epoch[0] != epoch:
+    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pictures and clips of the epoch's batches, [batches, B] each; the batches in random order."""
+        if self._planned is None or self._planned[0] != epoch:
             random = np.random.default_rng((self.seed, epoch))
-            order = random.permutation(len(self.pictures))
+            order = random.permutation(len(self.pictures))[: self.per_epoch * self.stage.batch]
+            clips = np.zeros(len(self.pictures), dtype=np.int64)
+            clips[order] = [random.choice(self.clips[self.identities[self.pictures[i]]]) for i in order]
+            length = self.samples[clips] if self.stage.by_length else np.zeros_like(clips)
             split = round(len(order) * self.stage.group_share) if self.stage.group_by else 0
-            grouped = order[:split]
+            grouped, rest = order[:split], order[split:]
             relabelled = random.permutation(int(self.groups.max()) + 1)[self.groups]
-            grouped = grouped[np.argsort(relabelled[grouped], kind="stable")]
-            order = np.concatenate([grouped, order[split:]])[: self.per_epoch * self.stage.batch]
-            self._epoch = (epoch, random.permutation(order.reshape(self.per_epoch, self.stage.batch)))
-        return self._epoch[1]
+            grouped = grouped[np.lexsort((length[grouped], relabelled[grouped]))]
+            rest = rest[np.argsort(length[rest], kind="stable")]
+            batches = np.concatenate([grouped, rest]).reshape(self.per_epoch, self.stage.batch)
+            batches = random.permutation(batches)
+            self._planned = (epoch, self.pictures[batches], clips[batches])
+        return self._planned[1:]
 
     def batch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of pictures and clips of the stage's batch `number`, pairwise."""
         epoch, place = divmod(number, self.per_epoch)
-        pictures = self.pictures[self._order(epoch)[place]]
-        random = np.random.default_rng((self.seed, 7, number))
-        clips = [random.choice(self.clips[self.identities[i]]) for i in pictures]
-        return pictures, np.asarray(clips)
+        pictures, clips = self._epoch(epoch)
+        return pictures[place], clips[place]
 
 
 class Loader:

@@ -192,7 +192,8 @@ class Stage(_Table):
     """Part of the schedule. `levels` keeps pictures of those levels only.
 
     `group_by` draws `group_share` of the batches from pictures that share that metadata value, so that it
-    alone tells nothing apart. Where a group ends inside a batch, the next one fills it.
+    alone tells nothing apart. Where a group ends inside a batch, the next one fills it. `by_length` puts clips
+    of like length into a batch, so that little of it is padding.
     """
 
     steps: int = Field(gt=0)
@@ -200,6 +201,7 @@ class Stage(_Table):
     levels: tuple[str, ...] = ()
     group_by: str = ""
     group_share: float = Field(default=0.0, ge=0, le=1)
+    by_length: bool = False
 
 
 class Preset(_Table):

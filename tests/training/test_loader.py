@@ -158,6 +158,33 @@ def test_grouped_epochs_visit_every_picture_too() -> None:
         assert sorted(seen) == list(range(24))
 
 
+def padding(stage: Stage, cache: Cache) -> float:
+    """Share of an epoch's samples that are padding, as batches are padded to their longest clip."""
+    sampler = Sampler(cache, stage, 1)
+    lengths = [sampler.samples[sampler.batch(number)[1]] for number in range(sampler.per_epoch)]
+    return 1 - sum(map(sum, lengths)) / sum(len(batch) * max(batch) for batch in lengths)
+
+
+def test_batches_by_length_hold_little_padding_and_every_picture() -> None:
+    cache, stage = make_cache(240, 2), Stage(steps=400, batch=8, by_length=True)
+    assert padding(stage, cache) < 0.02 < 0.15 < padding(stage.model_copy(update={"by_length": False}), cache)
+    sampler = Sampler(cache, stage, 1)
+    epochs = [[sampler.batch(30 * epoch + n) for n in range(30)] for epoch in range(3)]
+    for epoch in epochs:
+        assert sorted(int(i) for pictures, _ in epoch for i in pictures) == list(range(240))
+        longest = [int(max(sampler.samples[clips])) for _, clips in epoch]
+        assert longest != sorted(longest)  # short and long batches come in turns
+
+
+def test_batches_by_length_stay_within_their_group() -> None:
+    cache = make_cache(240, 2)
+    stage = Stage(steps=400, batch=6, group_by="setting", group_share=1.0, by_length=True)
+    assert padding(stage, cache) < 0.06
+    sampler = Sampler(cache, stage, 1)
+    for number in range(40):
+        assert len({cache.picture_tags[i]["setting"] for i in sampler.batch(number)[0]}) == 1
+
+
 @pytest.mark.parametrize(
     ("stage", "sentence"),
     [
