@@ -2,8 +2,8 @@
 
 An epoch visits every picture once, each with one of its clips drawn at random; the few that do not fill a
 batch wait for another epoch. A clip longer than the model hears is cut at a random place; shorter ones are
-padded to the longest, rounded up to 4,000 samples. A stage may ask for clips of like length together: those of
-Flickr8k (3.1 s on average) are padded to 6.0 s without, in batches of 128.
+padded to the longest, rounded up to 4,000 samples. A stage may ask for clips of like length together: else
+those of Flickr8k, 3.1 s on average, are padded to 6.0 s in batches of 128.
 Shape legend: B batch, S samples, H W picture size.
 """
 
