@@ -1,6 +1,9 @@
 """Voices: the same samples every time, every voice its own, and the reserve never in training."""
 
+import ctypes
+import ctypes.util
 import shutil
+from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +15,8 @@ from training.voices import (
     EngineError,
     EspeakEngine,
     FliteEngine,
+    PicoEngine,
+    RhvoiceEngine,
     Voice,
     VoiceError,
     is_reserved,
@@ -21,6 +26,12 @@ from training.voices import (
 
 TEXT = "A young boy slides down a wet slide in a green park."
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="the program flite is not installed")
+needs_pico = pytest.mark.skipif(
+    shutil.which("pico2wave") is None, reason="the program pico2wave is not installed"
+)
+needs_rhvoice = pytest.mark.skipif(
+    ctypes.util.find_library("RHVoice") is None, reason="the library RHVoice is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +119,7 @@ def test_training_and_reserved_voices_share_no_variant_and_no_engine() -> None:
         "espeak:en-us,espeak:en-029+linda",
         "espeak:en-us+LINDA",
         "flite:kal",
+        "rhvoice:slt",
     ],
 )
 def test_training_with_a_reserved_voice_is_refused(name: str) -> None:
@@ -141,10 +153,32 @@ def test_every_voice_of_the_sets_is_one_its_engine_has(espeak: EspeakEngine) -> 
     assert names <= set(espeak.voices())
 
 
+def test_the_set_of_all_engines_adds_voices_that_may_train_and_weighs_them() -> None:
+    train, every = voice_set("train"), voice_set("train-all", for_training=True)
+    assert every[: len(train)] == train
+    added = Counter(every[len(train) :])
+    assert {str(voice) for voice in added} == {
+        "rhvoice:alan", "rhvoice:bdl", "rhvoice:clb", "pico:en-US", "pico:en-GB",
+    }  # fmt: skip
+    # slt speaks for flite, too: a voice heard in training would not be an unheard one.
+    assert is_reserved(Voice("rhvoice", "slt"))
+    assert set(added.values()) == {28}
+    assert added.total() / len(every) == pytest.approx(4 / 9, abs=0.02)
+
+
 def test_an_absent_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(EngineError, match="apt install flite"):
         open_engine("flite")
+    with pytest.raises(EngineError, match="apt install libttspico-utils"):
+        open_engine("pico")
+
+    def not_there(name: str) -> ctypes.CDLL:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", not_there)
+    with pytest.raises(EngineError, match="apt install rhvoice rhvoice-english"):
+        open_engine("rhvoice")
     with pytest.raises(VoiceError, match="no speech engine"):
         open_engine("festival")
 
@@ -170,3 +204,66 @@ def test_flite_shifts_pitch_and_refuses_unknown_voices() -> None:
     )
     with pytest.raises(VoiceError, match='no voice "clb"'):
         flite.synthesize(TEXT, "clb", 1.0, 0.0)
+
+
+@needs_pico
+@pytest.mark.parametrize("name", ["en-US", "en-GB"])
+def test_pico_speaks_at_the_rate_asked_and_the_same_every_time(name: str) -> None:
+    pico = PicoEngine()
+    plain, rate_hz = pico.synthesize(TEXT, name, 1.0, 0.0)
+    fast, _ = pico.synthesize(TEXT, name, 1.2, 0.0)
+    slow, _ = pico.synthesize(TEXT, name, 0.8, 0.0)
+    assert rate_hz == 16000
+    # Pico keeps its pauses, so that the whole changes a little less than the words do.
+    assert len(plain) / len(fast) == pytest.approx(1.2, rel=0.05)
+    assert len(plain) / len(slow) == pytest.approx(0.8, rel=0.05)
+    assert np.array_equal(plain, PicoEngine().synthesize(TEXT, name, 1.0, 0.0)[0])
+
+
+@needs_pico
+def test_pico_shifts_pitch_takes_marks_as_words_and_refuses_unknown_voices() -> None:
+    pico = PicoEngine()
+    plain, rate_hz = pico.synthesize(TEXT, "en-US", 1.0, 0.0)
+    high, _ = pico.synthesize(TEXT, "en-US", 1.0, 2.0)
+    assert 12 * np.log2(fundamental_hz(high, rate_hz) / fundamental_hz(plain, rate_hz)) == pytest.approx(
+        2.0, abs=0.6
+    )
+    marked, _ = pico.synthesize("cats & dogs </pitch>", "en-US", 1.0, 0.0)
+    assert len(marked) > rate_hz, "the marks of the text ended it"
+    with pytest.raises(VoiceError, match='no voice "de-DE"'):
+        pico.synthesize(TEXT, "de-DE", 1.0, 0.0)
+
+
+@needs_rhvoice
+@pytest.mark.parametrize("name", ["alan", "bdl", "clb", "slt"])
+def test_rhvoice_speaks_at_the_rate_asked(name: str) -> None:
+    rhvoice = RhvoiceEngine()
+    plain, rate_hz = rhvoice.synthesize(TEXT, name, 1.0, 0.0)
+    assert rate_hz == 24000
+    for rate in (0.8, 1.2):
+        assert len(plain) / len(rhvoice.synthesize(TEXT, name, rate, 0.0)[0]) == pytest.approx(rate, rel=0.02)
+
+
+@needs_rhvoice
+def test_rhvoice_says_the_same_in_any_order_and_in_any_engine() -> None:
+    first, second = RhvoiceEngine(), RhvoiceEngine()
+    names = first.voices()
+    assert set(names) == {"alan", "bdl", "clb", "slt"}
+    spoken = {name: first.synthesize(TEXT, name, 1.0, 0.5)[0] for name in names}
+    assert len({samples.tobytes() for samples in spoken.values()}) == len(names)
+    first.synthesize("Something else entirely.", "alan", 1.2, -2.0)
+    for name in reversed(names):
+        assert np.array_equal(first.synthesize(TEXT, name, 1.0, 0.5)[0], spoken[name])
+        assert np.array_equal(second.synthesize(TEXT, name, 1.0, 0.5)[0], spoken[name])
+
+
+@needs_rhvoice
+def test_rhvoice_shifts_pitch_and_refuses_unknown_voices() -> None:
+    rhvoice = RhvoiceEngine()
+    plain, rate_hz = rhvoice.synthesize(TEXT, "clb", 1.0, 0.0)
+    high, _ = rhvoice.synthesize(TEXT, "clb", 1.0, 2.0)
+    assert 12 * np.log2(fundamental_hz(high, rate_hz) / fundamental_hz(plain, rate_hz)) == pytest.approx(
+        2.0, abs=0.6
+    )
+    with pytest.raises(VoiceError, match='no voice "anna"'):
+        rhvoice.synthesize(TEXT, "anna", 1.0, 0.0)

@@ -29,7 +29,9 @@ def speak_command(
     out: Annotated[Path, typer.Option(help="Folder for the clips and captions.jsonl.")],
     voices: Annotated[
         str,
-        typer.Option(help="train, train-all, reserved, reserved-espeak, flite, or a list: espeak:en-us+f2,flite:slt."),
+        typer.Option(
+            help="train, train-all, reserved, reserved-espeak, flite, or a list: espeak:en-us,flite:slt."
+        ),
     ] = "train",
     test_voices: Annotated[
         str | None, typer.Option(help="Voices for the captions of the split test instead, e.g. reserved.")

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from training.voices.engine import EngineError, VoiceError
 
-# Those whose licences let a model be trained on them and shared. slt is here for evaluation alone: she is one of
-# flite's speakers, too.
+# Those whose licences let a model be trained on them and shared. slt is here for evaluation alone: she is one
+# of flite's speakers, too.
 RHVOICE_VOICES = ("alan", "bdl", "clb", "slt")
 
 _LIBRARY = "libRHVoice.so.5"

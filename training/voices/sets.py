@@ -29,18 +29,19 @@ _MAIN_ACCENTS = ("en-us", "en-gb")
 # Women are rare among the variants, so here they are most.
 _OTHER_ACCENT_VARIANTS = ("", "f1", "f2", "f3", "f4", "f5", "grandma", "anika", "Andrea", "m3", "m7", "Alex")
 
-# How often each voice of the other engines stands in `train-all`: with 28, they speak four clips in nine. One engine,
-# however many voices it has, does not teach what speech is.
+# How often each voice of the other engines stands in `train-all`: with 28, they speak four clips in nine. One
+# engine, however many voices it has, does not teach what speech is.
 _OTHER_ENGINE_WEIGHT = 28
 
 _NAMES = "train, train-all, reserved, reserved-espeak, flite"
 
 
 def voice_set(name: str, *, for_training: bool = False) -> tuple[Voice, ...]:
-    """The voices called `train`, `train-all`, `reserved`, `reserved-espeak` or `flite`, or of a list with commas.
+    """The voices called `train`, `train-all`, `reserved`, `reserved-espeak`, `flite`, or listed with commas.
 
     `train` needs no system package; `train-all` adds the engines rhvoice and pico. A voice that stands in
-    a set several times is drawn that much more often. With `for_training` a reserved voice among them is a VoiceError: what evaluates must never train.
+    a set several times is drawn that much more often. With `for_training` a reserved voice among them is a
+    VoiceError: what evaluates must never train.
     """
     voices = _named(name)
     if for_training:
