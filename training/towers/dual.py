@@ -11,39 +11,55 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.preset import Preset
+from training.preset import Embedding, Preset
 from training.towers.image import ImageTower
 from training.towers.speech import build_speech_tower
 
 
-class SpeechGraph(nn.Module):
-    """The speech tower as it is exported: normalised if the space is cosine."""
+class Finish(nn.Module):
+    """What follows a tower: centred if the preset says so, normalised if the space is cosine.
 
-    def __init__(self, tower: nn.Module, normalise: bool) -> None:
+    Centring is batch normalisation without weights. It keeps young towers from giving every input the same
+    vector, where the loss sits at chance and has next to no gradient.
+    """
+
+    def __init__(self, config: Embedding) -> None:
         super().__init__()
-        self.tower, self.normalise = tower, normalise
+        self.centre = nn.BatchNorm1d(config.dim, affine=False) if config.centre else nn.Identity()
+        self.normalise = config.similarity == "cosine"
+
+    def forward(self, vectors_BD: Tensor) -> Tensor:
+        centred_BD: Tensor = self.centre(vectors_BD)
+        return functional.normalize(centred_BD, dim=1) if self.normalise else centred_BD
+
+
+class SpeechGraph(nn.Module):
+    """The speech tower as it is exported."""
+
+    def __init__(self, tower: nn.Module, config: Embedding) -> None:
+        super().__init__()
+        self.tower, self.finish = tower, Finish(config)
 
     def forward(self, waveform: Tensor, samples_valid: Tensor) -> Tensor:
-        vectors = self.tower(waveform, samples_valid)
-        return functional.normalize(vectors, dim=1) if self.normalise else vectors
+        vectors: Tensor = self.finish(self.tower(waveform, samples_valid))
+        return vectors
 
 
 class ImageGraph(nn.Module):
     """The image tower as it is exported."""
 
-    def __init__(self, tower: ImageTower, normalise: bool) -> None:
+    def __init__(self, tower: ImageTower, config: Embedding) -> None:
         super().__init__()
-        self.tower, self.normalise = tower, normalise
+        self.tower, self.finish = tower, Finish(config)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self._finish(self.tower(pixels))
+        vectors: Tensor = self.finish(self.tower(pixels))
+        return vectors
 
     def embed_float(self, pixels_BCHW: Tensor) -> Tensor:
         """For training: augmented pixels are floats, channels first."""
-        return self._finish(self.tower.embed(pixels_BCHW))
-
-    def _finish(self, vectors: Tensor) -> Tensor:
-        return functional.normalize(vectors, dim=1) if self.normalise else vectors
+        vectors: Tensor = self.finish(self.tower.embed(pixels_BCHW))
+        return vectors
 
 
 class DualEncoder(nn.Module):
@@ -56,7 +72,6 @@ class DualEncoder(nn.Module):
         """
         super().__init__()
         media, dim = preset.media, preset.embedding.dim
-        normalise = preset.embedding.similarity == "cosine"
         speech = build_speech_tower(
             preset.speech,
             preset.augment.speech,
@@ -65,8 +80,8 @@ class DualEncoder(nn.Module):
             dim,
             load_pretrained,
         )
-        self.speech = SpeechGraph(speech, normalise)
-        self.image = ImageGraph(ImageTower(preset.image, media.image_size, dim, load_pretrained), normalise)
+        image = ImageTower(preset.image, media.image_size, dim, load_pretrained)
+        self.speech, self.image = SpeechGraph(speech, preset.embedding), ImageGraph(image, preset.embedding)
         initial = math.log(preset.embedding.scale)
         self.log_scale = nn.Parameter(torch.tensor(initial), requires_grad=preset.embedding.learn_scale)
 
