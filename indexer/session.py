@@ -71,6 +71,11 @@ class GraphSession:
         return np.asarray(embedding, dtype=np.float32)
 
 
+def missed_cuda(asked: Provider, used: str) -> bool:
+    """Whether the best provider was asked for, ONNX Runtime is built for CUDA, and another one is used."""
+    return asked == "auto" and used != CUDA and CUDA in onnxruntime.get_available_providers()
+
+
 def _providers(provider: Provider) -> list[Any]:
     available = onnxruntime.get_available_providers()
     if provider not in ("auto", "cpu", "cuda"):

@@ -38,14 +38,15 @@ def serve(**given: Any) -> None:
 
     server.start_logging(settings)
     try:
-        if settings.workers == 1:
-            server.serve(settings)
-            return
-        for name, value in given.items():  # the workers read the environment
-            if value is not None:
-                os.environ[PREFIX + name.upper()] = str(value)
-        if not server.serve_with_workers(settings, "service.__main__:worker"):
-            raise typer.Exit(1)
+        with server.ending_well():
+            if settings.workers == 1:
+                server.serve(settings)
+                return
+            for name, value in given.items():  # the workers read the environment
+                if value is not None:
+                    os.environ[PREFIX + name.upper()] = str(value)
+            if not server.serve_with_workers(settings, "service.__main__:worker"):
+                raise typer.Exit(1)
     except (server.CannotListen, *UNFIT) as error:
         if settings.debug:
             raise

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 
-import onnxruntime
-
-from indexer.session import CUDA
+from indexer.session import Provider, missed_cuda
 from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -36,9 +34,9 @@ class Readiness:
         self.set(self.ready, {name: sentence for name, sentence in self.degraded.items() if name != reason})
 
 
-def provider_fault(asked: str, used: str) -> dict[str, str]:
+def provider_fault(asked: Provider, used: str) -> dict[str, str]:
     """A GPU build that fell back to the CPU answers rightly and slowly: nobody would notice otherwise."""
-    if asked != "auto" or used == CUDA or CUDA not in onnxruntime.get_available_providers():
+    if not missed_cuda(asked, used):
         return {}
     return {
         "provider": f"The GPU build of ONNX Runtime is installed and the encoder runs on {used}: "

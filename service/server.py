@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -16,11 +19,23 @@ from service.settings import Settings
 from service.snapshot import Snapshot
 
 _BACKLOG = 2048
-_GRACE_SECONDS = 10  # how long requests under way may take to end after Ctrl-C
+_GRACE_SECONDS = 10  # how long requests under way may take to end after Ctrl-C or SIGTERM
 
 
 class CannotListen(Exception):
     """The address cannot be listened on; the message says why and what to do."""
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block alike and are no failure: whoever stops a server wants status 0.
+
+    uvicorn answers what is under way and then raises the signal again, to which SIGTERM's own answer would be
+    death by signal: status 143, which supervisors that restart what failed take for a crash.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        yield
 
 
 def serve(settings: Settings) -> None:
@@ -31,10 +46,7 @@ def serve(settings: Settings) -> None:
     config = _config(settings, create_app(settings, service))
     if service.keeper.holder.current is not None:
         _announce(listener, settings.host, _described(service.keeper.holder.current))
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn ends well and then raises the Ctrl-C again
-        return
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def serve_with_workers(settings: Settings, factory: str) -> bool:

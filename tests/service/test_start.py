@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
+from tests.fixtures.media_bytes import make_wav
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +75,38 @@ def test_it_prints_its_address_and_what_it_serves_then_ends_on_ctrl_c(index: Pat
         assert "tiny-0" in line
         assert _get(f"{address}/readyz")["status"] == "ready"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_answers_what_is_under_way_and_ends_with_status_0(
+    index: Path, stop: signal.Signals, workers: str
+) -> None:
+    clip = make_wav()
+    head = f"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nContent-Length: {len(clip)}\r\n"
+    with _running("--index", str(index), "--port", "0", "--workers", workers) as (process, address, _):
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 100")  # the request is being read now
+            process.send_signal(stop)
+            with pytest.raises(OSError):  # noqa: PT011  refused, reset, or never taken up
+                _refused_from_now_on(port)
+            connection.sendall(clip)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+def _refused_from_now_on(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            if not connection.recv(1):
+                raise ConnectionResetError
+        time.sleep(0.05)
 
 
 def test_variables_say_what_options_do_not(index: Path) -> None:
