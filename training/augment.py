@@ -1,7 +1,8 @@
 """Training-time distortions: SpecAugment, voice warps, noise, crops, colour. Nothing here is ever exported.
 
-All act on whole batches, change no shapes, and draw from the CPU generator they are given, so that a seed
-means the same distortions on every device. Shape legend: B batch, T frames, M bands, H W picture size.
+All act on several rows of a batch at once and change no shapes. Their numbers are drawn on the CPU, a row's
+own whichever rows are beside it: a seed means the same distortions on every device and in every split of the
+batch. Shape legend: B rows, T frames, M bands, H W picture size.
 """
 
 from __future__ import annotations
@@ -12,9 +13,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.preset import ImageAugment
 
-def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) * (high - low) + low
+
+class Draws:
+    """Uniform numbers for some rows of a batch of `count`, from a seed."""
+
+    def __init__(self, seed: int, count: int, rows: slice) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._count, self._rows = count, rows
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """A number of [low, high) for each of the rows; drawn for the whole batch, so that it may be split."""
+        return (torch.rand(self._count, generator=self._generator) * (high - low) + low)[self._rows]
+
+
+def distort(pixels_BCHW: Tensor, augment: ImageAugment, size: int, draws: Draws) -> Tensor:
+    """What the preset asks for on pixels in [0, 255]."""
+    a = augment
+    if a.min_area < 1 or a.max_zoom_out > 1 or a.flip:
+        pixels_BCHW = crop_or_pad(pixels_BCHW, size, a.min_area, a.max_zoom_out, a.flip, draws)
+    if a.brightness or a.saturation:
+        pixels_BCHW = colour(pixels_BCHW, a.brightness, a.saturation, draws)
+    return pixels_BCHW
 
 
 def add_noise(
@@ -22,25 +43,25 @@ def add_noise(
     mask_BT: Tensor,
     snr_db: tuple[float, float],
     share: float,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> Tensor:
     """Stationary noise on a share of the clips, at a random ratio to the clip's mean power and a random tilt.
 
     Powers of independent signals add, so the noise is added to each band's power; no waveform has to be
     drawn. The ratio is drawn from `snr_db` (lowest, highest); frames outside the mask do not count.
     """
-    count, _, bands = log_mel_BTM.shape
+    bands = log_mel_BTM.shape[2]
     device = log_mel_BTM.device
     weight = mask_BT[:, :, None]
     power = (log_mel_BTM.exp() * weight).sum(dim=(1, 2)) / (weight.sum(dim=(1, 2)) * bands)
-    level = power.log() - _uniform(count, *snr_db, generator).to(device) * math.log(10) / 10
-    tilt = _uniform(count, -2.0, 1.0, generator)[:, None] * torch.linspace(-1, 1, bands)[None, :]
-    chosen = (torch.rand(count, generator=generator) < share)[:, None, None].to(device)
+    level = power.log() - draws.uniform(*snr_db).to(device) * math.log(10) / 10
+    tilt = draws.uniform(-2.0, 1.0)[:, None] * torch.linspace(-1, 1, bands)[None, :]
+    chosen = (draws.uniform() < share)[:, None, None].to(device)
     noisy = torch.logaddexp(log_mel_BTM, (level[:, None] + tilt.to(device))[:, None, :])
     return torch.where(chosen, noisy, log_mel_BTM)
 
 
-def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Generator) -> Tensor:
+def warp(log_mel_BTM: Tensor, frequency: float, time: float, draws: Draws) -> Tensor:
     """Stretch each clip's frequency axis (another vocal tract) and time axis by random factors.
 
     The factors lie within 1 +- the bounds. The time axis is stretched about its start and what leaves the
@@ -48,8 +69,8 @@ def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Ge
     """
     count = log_mel_BTM.shape[0]
     theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0] = _uniform(count, 1 - frequency, 1 + frequency, generator)
-    theta[:, 1, 1] = _uniform(count, 1 - time, 1 + time, generator)
+    theta[:, 0, 0] = draws.uniform(1 - frequency, 1 + frequency)
+    theta[:, 1, 1] = draws.uniform(1 - time, 1 + time)
     theta[:, 0, 2] = theta[:, 0, 0] - 1  # keep the low edge in place
     theta[:, 1, 2] = theta[:, 1, 1] - 1  # keep the start in place
     theta = theta.to(log_mel_BTM.device)
@@ -59,18 +80,18 @@ def warp(log_mel_BTM: Tensor, frequency: float, time: float, generator: torch.Ge
 
 
 def spec_augment(
-    features_BTM: Tensor, frequency_mask: int, time_mask: int, masks: int, generator: torch.Generator
+    features_BTM: Tensor, frequency_mask: int, time_mask: int, masks: int, draws: Draws
 ) -> Tensor:
     """Zero `masks` bands of width U[0, frequency_mask] and `masks` spans of U[0, time_mask] frames.
 
     Park et al. 2019, without the time warp.
     """
-    count, frames, bands = features_BTM.shape
+    _, frames, bands = features_BTM.shape
     keep_BTM = torch.ones_like(features_BTM)
     for _ in range(masks):
         for size, width, axis in ((frames, time_mask, 1), (bands, frequency_mask, 2)):
-            span = _uniform(count, 0, width, generator)
-            start = torch.rand(count, generator=generator) * (size - span).clamp(min=0)
+            span = draws.uniform(0, width)
+            start = draws.uniform() * (size - span).clamp(min=0)
             position = torch.arange(size)[None, :]
             keep = 1 - ((position >= start[:, None]) & (position < (start + span)[:, None])).float()
             keep = keep.to(features_BTM.device)
@@ -84,19 +105,19 @@ def crop_or_pad(
     min_area: float,
     max_zoom_out: float,
     flip: bool,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> Tensor:
     """Random window of each picture, resized to size x size: at least `min_area` of it, or past its edges.
 
     A window larger than the picture pads it with its border (paper: at least 67 % of the area covered).
     """
     count = pixels_BCHW.shape[0]
-    side = _uniform(count, min_area**0.5, max_zoom_out, generator)
-    shift_x = _uniform(count, -1, 1, generator) * (1 - side).abs()
-    shift_y = _uniform(count, -1, 1, generator) * (1 - side).abs()
+    side = draws.uniform(min_area**0.5, max_zoom_out)
+    shift_x = draws.uniform(-1, 1) * (1 - side).abs()
+    shift_y = draws.uniform(-1, 1) * (1 - side).abs()
     mirror = torch.ones(count)
     if flip:
-        mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+        mirror = torch.where(draws.uniform() < 0.5, -1.0, 1.0)
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 0, 2] = side * mirror, shift_x
     theta[:, 1, 1], theta[:, 1, 2] = side, shift_y
@@ -104,10 +125,10 @@ def crop_or_pad(
     return functional.grid_sample(pixels_BCHW, grid, padding_mode="border", align_corners=False)
 
 
-def colour(pixels_BCHW: Tensor, brightness: float, saturation: float, generator: torch.Generator) -> Tensor:
+def colour(pixels_BCHW: Tensor, brightness: float, saturation: float, draws: Draws) -> Tensor:
     """Random brightness and saturation factors within 1 +- the bounds; pixels in [0, 255], clamped."""
-    count, device = pixels_BCHW.shape[0], pixels_BCHW.device
-    bright = _uniform(count, 1 - brightness, 1 + brightness, generator)[:, None, None, None].to(device)
-    vivid = _uniform(count, 1 - saturation, 1 + saturation, generator)[:, None, None, None].to(device)
+    device = pixels_BCHW.device
+    bright = draws.uniform(1 - brightness, 1 + brightness)[:, None, None, None].to(device)
+    vivid = draws.uniform(1 - saturation, 1 + saturation)[:, None, None, None].to(device)
     grey = pixels_BCHW.mean(dim=1, keepdim=True)
     return (((pixels_BCHW - grey) * vivid + grey) * bright).clamp(0, 255)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from indexer.cores import available_cores
 from indexer.durable import replace_text
-from training.augment import colour, crop_or_pad
+from training.augment import Draws, distort
 from training.cache import cache_spec, open_cache
 from training.checkpoint import RunError, load_state, save_state, start_run
 from training.datasets.pairs import PairSet
@@ -117,19 +117,15 @@ class Fitter:
 
     def loss(self, batch: Batch) -> Tensor:
         """One batch's loss, augmentations included."""
-        augment = self.preset.augment
-        generator = torch.Generator().manual_seed(self.preset.seed * 1_000_003 + batch.step)
-        torch.manual_seed(self.preset.seed * 1_000_003 + batch.step)  # dropout
+        seed = self.preset.seed * 1_000_003 + batch.step
+        torch.manual_seed(seed)  # dropout
+        count = len(batch.same_BB)
+        draws = Draws(seed, count, slice(0, count))
         pixels = batch.pixels_BHWC.to(self.device).permute(0, 3, 1, 2).to(torch.float32)
-        i = augment.image
-        if i.min_area < 1 or i.max_zoom_out > 1 or i.flip:
-            size = self.preset.media.image_size
-            pixels = crop_or_pad(pixels, size, i.min_area, i.max_zoom_out, i.flip, generator)
-        if i.brightness or i.saturation:
-            pixels = colour(pixels, i.brightness, i.saturation, generator)
+        pixels = distort(pixels, self.preset.augment.image, self.preset.media.image_size, draws)
         for module in self.model.modules():
             if isinstance(module, AugmentedFeatures):
-                module.generator = generator
+                module.draws = draws
         speech_BD = self.model.speech(
             batch.waveform_BS.to(self.device), batch.samples_valid_B.to(self.device)
         )
@@ -137,7 +133,7 @@ class Fitter:
         scores_BB, same_BB = self.model.scores(speech_BD, image_BD), batch.same_BB.to(self.device)
         margin = self.preset.objective.margin_at(batch.step)
         if self.preset.objective.name == "triplet":
-            return triplet_loss(scores_BB, same_BB, margin, generator)
+            return triplet_loss(scores_BB, same_BB, margin, torch.Generator().manual_seed(seed))
         return masked_margin_softmax(scores_BB, same_BB, margin)
 
     def step(self, batch: Batch) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.augment import add_noise, colour, crop_or_pad, spec_augment, warp
+from training.augment import Draws, add_noise, colour, crop_or_pad, spec_augment, warp
 from training.preset import SpeechAugment
 from training.towers.features import Features
 from training.towers.speech import AugmentedFeatures
@@ -17,20 +17,20 @@ FEATURES = torch.rand(6, 50, 24, generator=torch.Generator().manual_seed(0)) + 1
 MASK = (torch.arange(50)[None, :] < torch.tensor([50, 40, 30, 20, 10, 50])[:, None]).float()
 PIXELS = torch.rand(6, 3, 20, 20, generator=torch.Generator().manual_seed(0)) * 255
 
-Distort = Callable[[Tensor, torch.Generator], Tensor]
+Distort = Callable[[Tensor, Draws], Tensor]
 SPEECH: dict[str, Distort] = {
-    "noise": lambda x, g: add_noise(x, MASK.to(x.device), (0.0, 20.0), 1.0, g),
-    "warp": lambda x, g: warp(x, 0.1, 0.2, g),
-    "masks": lambda x, g: spec_augment(x, 8, 20, 2, g),
+    "noise": lambda x, d: add_noise(x, torch.ones_like(x[:, :, 0]), (0.0, 20.0), 1.0, d),
+    "warp": lambda x, d: warp(x, 0.1, 0.2, d),
+    "masks": lambda x, d: spec_augment(x, 8, 20, 2, d),
 }
 IMAGE: dict[str, Distort] = {
-    "crop": lambda x, g: crop_or_pad(x, 20, 0.5, 1.3, True, g),
-    "colour": lambda x, g: colour(x, 0.3, 0.5, g),
+    "crop": lambda x, d: crop_or_pad(x, 20, 0.5, 1.3, True, d),
+    "colour": lambda x, d: colour(x, 0.3, 0.5, d),
 }
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int, count: int = 6) -> Draws:
+    return Draws(seed, count, slice(0, count))
 
 
 @pytest.mark.parametrize("name", [*SPEECH, *IMAGE])
@@ -51,6 +51,14 @@ def test_the_result_is_where_the_input_is(name: str) -> None:
     """What is drawn on the CPU must follow: the device "meta" refuses to mix, as CUDA does."""
     distort, inputs = (SPEECH[name], FEATURES) if name in SPEECH else (IMAGE[name], PIXELS)
     assert distort(inputs.to("meta"), seeded(1)).device.type == "meta"
+
+
+@pytest.mark.parametrize("name", [*SPEECH, *IMAGE])
+def test_a_row_is_distorted_alike_whichever_rows_are_beside_it(name: str) -> None:
+    distort, inputs = (SPEECH[name], FEATURES) if name in SPEECH else (IMAGE[name], PIXELS)
+    whole = distort(inputs, seeded(1))
+    for rows in (slice(0, 2), slice(2, 6), slice(5, 6)):
+        torch.testing.assert_close(distort(inputs[rows], Draws(1, 6, rows)), whole[rows])
 
 
 def test_bounds_of_nothing_change_nothing() -> None:
@@ -80,13 +88,13 @@ def test_masks_are_one_span_of_each_axis_within_bounds() -> None:
 
 
 def test_a_mask_wider_than_the_clip_is_the_clip() -> None:
-    assert spec_augment(torch.ones(4, 5, 24), 0, 500, 1, seeded(3)).sum(dim=(1, 2)).min() == 0
+    assert spec_augment(torch.ones(4, 5, 24), 0, 500, 1, seeded(3, 4)).sum(dim=(1, 2)).min() == 0
 
 
 def test_noise_has_the_ratio_that_is_asked_for() -> None:
     """Power added over the clip's own frames, with the tilt evened out over many draws."""
     log_mel = torch.zeros(400, 30, 16)
-    noisy = add_noise(log_mel, torch.ones(400, 30), (10.0, 10.0), 1.0, seeded(1))
+    noisy = add_noise(log_mel, torch.ones(400, 30), (10.0, 10.0), 1.0, seeded(1, 400))
     added = noisy.exp() - 1
     # The tilt is e^U[-2, 1] at the top band and its inverse at the bottom: next to none in the middle.
     assert 10 * added[:, :, 7:9].mean().log10() == pytest.approx(-10, abs=0.1)
@@ -102,13 +110,13 @@ def test_noise_is_measured_on_the_clip_and_not_on_its_padding() -> None:
 
 def test_noise_falls_on_the_share_of_clips() -> None:
     log_mel = torch.zeros(1000, 3, 4)
-    touched = add_noise(log_mel, torch.ones(1000, 3), (0.0, 20.0), 0.3, seeded(1)).amax(dim=(1, 2)) > 0
+    touched = add_noise(log_mel, torch.ones(1000, 3), (0.0, 20.0), 0.3, seeded(1, 1000)).amax(dim=(1, 2)) > 0
     assert touched.float().mean() == pytest.approx(0.3, abs=0.05)
 
 
 def test_warping_keeps_the_start_and_the_low_edge() -> None:
     ramp = torch.arange(50.0)[None, :, None].repeat(64, 1, 24)
-    stretched = warp(ramp, 0.0, 0.2, seeded(1))
+    stretched = warp(ramp, 0.0, 0.2, seeded(1, 64))
     torch.testing.assert_close(stretched[:, 0], ramp[:, 0], atol=1e-3, rtol=0)
     speeds = (stretched[:, 20, 0] - stretched[:, 10, 0]) / 10
     assert speeds.min() >= 0.8 - 1e-3
@@ -120,11 +128,11 @@ def test_a_crop_covers_the_share_of_the_picture() -> None:
     """On a picture whose value is its own coordinate, the window's side is the spread of what it shows."""
     line = (torch.arange(200) + 0.5) / 200
     pixels = line[None, None, None, :].repeat(300, 3, 200, 1)
-    shown = crop_or_pad(pixels, 200, 0.67, 1.0, False, seeded(1))
+    shown = crop_or_pad(pixels, 200, 0.67, 1.0, False, seeded(1, 300))
     sides = shown[:, 0, 0, -1] - shown[:, 0, 0, 0]
     assert sides.min() >= 0.67**0.5 - 0.02
     assert sides.max() <= 1.0
-    padded = crop_or_pad(pixels, 200, 1.0, 1.22, False, seeded(1))
+    padded = crop_or_pad(pixels, 200, 1.0, 1.22, False, seeded(1, 300))
     assert padded.min() >= line[0] - 1e-5  # beyond the edge comes the edge, not black
     edge = (padded[:, 0, 0] < 0.004).float().sum(dim=1)
     assert edge.max() <= 200 * 0.22
@@ -132,17 +140,17 @@ def test_a_crop_covers_the_share_of_the_picture() -> None:
 
 def test_flips_mirror_about_half_of_the_pictures() -> None:
     line = torch.arange(20.0)[None, None, None, :].repeat(400, 3, 20, 1)
-    flipped = crop_or_pad(line, 20, 1.0, 1.0, True, seeded(1))[:, 0, 0]
+    flipped = crop_or_pad(line, 20, 1.0, 1.0, True, seeded(1, 400))[:, 0, 0]
     mirrored = flipped[:, 0] > flipped[:, -1]
     assert mirrored.float().mean() == pytest.approx(0.5, abs=0.08)
 
 
 def test_colours_stay_within_their_bounds() -> None:
     grey = torch.full((500, 3, 2, 2), 100.0)
-    factors = colour(grey, 0.25, 0.9, seeded(1))[:, 0, 0, 0] / 100
+    factors = colour(grey, 0.25, 0.9, seeded(1, 500))[:, 0, 0, 0] / 100
     assert factors.min() >= 0.75 - 1e-4
     assert factors.max() <= 1.25 + 1e-4
-    bright = colour(torch.full((9, 3, 2, 2), 250.0), 0.5, 0.0, seeded(1))
+    bright = colour(torch.full((9, 3, 2, 2), 250.0), 0.5, 0.0, seeded(1, 9))
     assert bright.max() <= 255
 
 
@@ -154,7 +162,7 @@ def test_augmented_features_are_plain_ones_outside_training() -> None:
     front = AugmentedFeatures(features, strong)
     waveform, valid = torch.randn(2, 6000), torch.tensor([6000, 5000])
     plain = features(waveform, valid)
-    front.generator = seeded(1)
+    front.draws = seeded(1, 2)
     front.train()
     assert not torch.equal(front(waveform, valid)[0], plain[0])
     front.eval()
@@ -162,5 +170,5 @@ def test_augmented_features_are_plain_ones_outside_training() -> None:
     unset = AugmentedFeatures(features, strong).train()
     assert torch.equal(unset(waveform, valid)[0], plain[0])
     off = AugmentedFeatures(features, SpeechAugment()).train()
-    off.generator = seeded(1)
+    off.draws = seeded(1, 2)
     assert torch.equal(off(waveform, valid)[0], plain[0])

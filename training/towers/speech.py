@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.augment import add_noise, spec_augment, warp
+from training.augment import Draws, add_noise, spec_augment, warp
 from training.preset import PresetError, SpeechAugment, SpeechTowerConfig
 from training.towers.backbone import build_backbone, num_features
 from training.towers.features import Features
@@ -24,21 +24,21 @@ class AugmentedFeatures(nn.Module):
         super().__init__()
         self.features = features
         self.augment = augment
-        self.generator: torch.Generator | None = None
+        self.draws: Draws | None = None
 
     def forward(self, waveform_BS: Tensor, samples_valid_B: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.training or self.generator is None:
+        if not self.training or self.draws is None:
             features_BTM, mask_BT = self.features(waveform_BS, samples_valid_B)
             return features_BTM, mask_BT
         a = self.augment
         log_mel_BTM, mask_BT = self.features.log_mel(waveform_BS, samples_valid_B)
         if a.noise_share:
-            log_mel_BTM = add_noise(log_mel_BTM, mask_BT, a.noise_snr_db, a.noise_share, self.generator)
+            log_mel_BTM = add_noise(log_mel_BTM, mask_BT, a.noise_snr_db, a.noise_share, self.draws)
         if a.warp_frequency or a.warp_time:
-            log_mel_BTM = warp(log_mel_BTM, a.warp_frequency, a.warp_time, self.generator)
+            log_mel_BTM = warp(log_mel_BTM, a.warp_frequency, a.warp_time, self.draws)
         features_BTM = self.features.finish(log_mel_BTM, mask_BT)
         if a.masks:
-            features_BTM = spec_augment(features_BTM, a.frequency_mask, a.time_mask, a.masks, self.generator)
+            features_BTM = spec_augment(features_BTM, a.frequency_mask, a.time_mask, a.masks, self.draws)
         return features_BTM, mask_BT
 
 
