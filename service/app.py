@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from indexer.cores import available_cores
 from indexer.media import MediaLimits
@@ -17,6 +17,7 @@ from service.body_limit import BodyLimit
 from service.item_path import KeepEncodedSlashes
 from service.metrics import CountRequests, Metrics
 from service.openapi import PROBLEM_RESPONSE, describe
+from service.parameters import refuse_unheeded
 from service.routes import health, index, items, pages, queries
 from service.search import Searcher
 from service.security import SecurityHeaders
@@ -74,6 +75,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # the names that generated clients will use
         responses=PROBLEM_RESPONSE,
+        dependencies=[Depends(refuse_unheeded)],
     )
     describe(app)
     app.state.service = service

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -40,7 +39,7 @@ from service.body_limit import BodyTooLarge
 from service.byte_range import RangeNotSatisfiable
 from service.canary import CanaryFailed
 from service.operator_key import KeyMissing, KeyRefused, OperatorCallsOff
-from service.parameters import BadParameter
+from service.parameters import BadParameter, validation_sentence
 from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.search import FileRefused
 from service.snapshot import NotReady
@@ -127,7 +126,7 @@ def problem_response(request: Request, error: Exception) -> Response:
         "type": problem.type,
         "title": problem.title,
         "status": problem.status,
-        "detail": _detail(error, problem),
+        "detail": _detail(request, error, problem),
         "instance": quote(request.url.path, safe="/%"),
     }
     return Response(
@@ -154,9 +153,9 @@ async def _handle(request: Request, error: Exception) -> Response:
     return problem_response(request, error)
 
 
-def _detail(error: Exception, problem: Problem) -> str:
+def _detail(request: Request, error: Exception, problem: Problem) -> str:
     if isinstance(error, RequestValidationError):
-        return _validation_sentence(error)
+        return validation_sentence(error, request.app.state.service.settings)
     if isinstance(error, FileRefused):
         return f"File {error.position + 1}: {error.__cause__}"
     if isinstance(error, HTTPException) and problem.name != "bad-request":
@@ -166,15 +165,3 @@ def _detail(error: Exception, problem: Problem) -> str:
     if problem.status == 500:
         return problem.about  # the message of an unknown fault may say what is nobody's business
     return str(error) or problem.about
-
-
-def _validation_sentence(error: RequestValidationError) -> str:
-    """The first fault of the parameters, in one sentence."""
-    first: Mapping[str, object] = error.errors()[0]
-    where = first.get("loc", ())
-    name = str(where[-1]) if isinstance(where, tuple) and where else "request"
-    if first.get("type") == "missing":
-        return f"The parameter {name!r} is missing."
-    given = repr(first.get("input"))
-    shown = given if len(given) <= 60 else given[:57] + "..."
-    return f"The parameter {name!r} is {shown}: {str(first.get('msg', 'it is not valid')).removesuffix('.')}."

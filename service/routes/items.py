@@ -78,8 +78,9 @@ def item_media(
     headers["Content-Disposition"] = _disposition(id, media.mime)
     if _unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    if_range = request.headers.get("if-range")
-    asked = request.headers.get("range") if if_range in (None, headers["ETag"]) else None
+    # Ranges are for GET alone (RFC 9110, 14.2), and for the very file that the client has a part of.
+    whole = request.method == "HEAD" or request.headers.get("if-range") not in (None, headers["ETag"])
+    asked = None if whole else request.headers.get("range")
     part = wanted_range(asked, media.size_bytes)
     first, length = (part.first, part.length) if part else (0, media.size_bytes)
     headers["Content-Length"] = str(length)

@@ -3,16 +3,21 @@
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 import indexer
 from indexer.media.errors import MediaFault
+from service.app import create_app
 from service.errors import MEDIA_TABLE, STATUS_TABLE, TABLE
+from service.parameters import taken_values
 from service.problems import PROBLEMS
+from service.settings import Settings
 from tests.fixtures.media_bytes import make_wav
 
 # Raised while building or evaluating, which the service never does.
@@ -106,11 +111,92 @@ def test_a_wrong_method_says_which_is_right(client: TestClient) -> None:
     assert client.get("/v1/search/images").headers["allow"] == "POST"
 
 
-def test_a_bad_parameter_is_named_with_its_value(client: TestClient) -> None:
-    detail = client.post("/v1/search/images?k=abc").json()["detail"]
-    assert "'k'" in detail
-    assert "'abc'" in detail
-    assert "200" in client.post("/v1/search/images?k=201").json()["detail"]
+NEIGHBOURS = "/v1/items/images/scene-0/neighbours"
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "detail"),
+    [
+        ("POST", "/v1/search/images?k=0", "The parameter 'k' is '0'; it takes a whole number from 1 to 200."),
+        (
+            "POST",
+            "/v1/search/captions?k=1000000000",
+            "The parameter 'k' is '1000000000'; it takes a whole number from 1 to 200.",
+        ),
+        ("GET", f"{NEIGHBOURS}?k=abc", "The parameter 'k' is 'abc'; it takes a whole number from 1 to 200."),
+        ("GET", f"{NEIGHBOURS}?k=", "The parameter 'k' is empty; it takes a whole number from 1 to 200."),
+        (
+            "GET",
+            f"{NEIGHBOURS}?target=Images",
+            "The parameter 'target' is 'Images'; it takes images or captions.",
+        ),
+        (
+            "GET",
+            "/v1/items/images?limit=1e3",
+            "The parameter 'limit' is '1e3'; it takes a whole number from 1 to 200.",
+        ),
+        (
+            "GET",
+            "/v1/items/images?cursor=%00",
+            "The cursor '\\x00' is none of this index: start again without one.",
+        ),
+        ("GET", "/v1/items/videos", "There is no collection 'videos'; there are images and captions."),
+        ("POST", "/v1/search/images?topk=3", "There is no parameter 'topk' here; this call takes 'k'."),
+        ("GET", f"{NEIGHBOURS}?K=3", "There is no parameter 'K' here; this call takes 'k' and 'target'."),
+        ("GET", f"{NEIGHBOURS}?=3", "There is no parameter '' here; this call takes 'k' and 'target'."),
+        ("GET", "/livez?verbose", "There is no parameter 'verbose' here; this call takes none."),
+        ("POST", "/v1/search/images?k=3&k=5", "The parameter 'k' is given 2 times; it is taken once."),
+        (
+            "GET",
+            f"{NEIGHBOURS}?k=3&target=images&k=3",
+            "The parameter 'k' is given 2 times; it is taken once.",
+        ),
+    ],
+)
+def test_a_bad_parameter_is_one_sentence_that_says_what_is_taken(
+    client: TestClient, method: str, address: str, detail: str
+) -> None:
+    assert client.request(method, address).json()["detail"] == detail
+
+
+def test_a_value_of_any_length_makes_a_short_sentence(client: TestClient) -> None:
+    for query in ("k=" + "9" * 5000, "x" * 5000):
+        assert len(client.post(f"/v1/search/images?{query}").json()["detail"]) < 150
+
+
+def test_every_call_refuses_what_it_would_not_heed(client: TestClient) -> None:
+    calls = [(m, path) for path, ms in client.get("/openapi.json").json()["paths"].items() for m in ms]
+    assert len(calls) >= 16
+    for method, path in [*calls, ("head", "/v1/items/{collection}/{id}/media")]:
+        address = path.format(collection="images", id="scene-0", name="not-ready") + "?nonsense=1"
+        answer = client.request(method, address, content=make_wav())
+        assert answer.status_code == 400, path
+        if method != "head":
+            check_problem(answer, 400, "bad-parameter")
+
+
+def test_every_parameter_is_explained(app: FastAPI) -> None:
+    named = {
+        parameter["name"]
+        for calls in app.openapi()["paths"].values()
+        for call in calls.values()
+        for parameter in call.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    assert named == set(taken_values(app.state.service.settings))
+
+
+def test_the_pages_leave_their_query_string_to_the_browser(client: TestClient) -> None:
+    for page in ("/", "/page/", "/docs", "/openapi.json"):
+        assert client.get(f"{page}?anything=1").status_code == 200
+
+
+def test_without_the_generation_a_promote_says_what_it_takes(index: Path) -> None:
+    settings = Settings(index=index, threads=1, operator_key=SecretStr("a key"))
+    with TestClient(create_app(settings)) as client:
+        answer = client.post("/v1/index/promote", headers={"authorization": "Bearer a key"})
+    body = check_problem(answer, 400, "bad-parameter")
+    assert body["detail"].startswith("The parameter 'generation' is missing; it takes the id of a generation")
 
 
 @pytest.mark.parametrize("name", sorted(PROBLEMS))

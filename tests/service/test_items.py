@@ -150,6 +150,12 @@ def test_a_range_that_means_nothing_gives_the_whole_file(
     assert answer.content == clip
 
 
+def test_a_range_of_a_head_is_ignored(client: TestClient, clip: bytes) -> None:
+    for header in ("bytes=0-3", "bytes=999999999-"):
+        answer = client.head(CLIP, headers={"range": header})
+        assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(clip)))
+
+
 def test_a_copy_that_is_known_already_is_not_sent_again(client: TestClient, clip: bytes) -> None:
     etag = client.get(CLIP).headers["etag"]
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
