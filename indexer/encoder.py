@@ -80,6 +80,28 @@ class Encoder:
     def max_batch(self) -> int:
         return self._max_batch
 
+    def bucket(self, media: Waveform | Pixels) -> int:
+        """Inputs of one bucket run together without padding one another: samples, or 0 for every picture."""
+        return self._padded(len(media.samples)) if isinstance(media, Waveform) else 0
+
+    def fits(self, media: Waveform | Pixels) -> int:
+        """How many inputs like this one run takes: a batch is bounded in number and in seconds of speech."""
+        return self._fitting(self.bucket(media))
+
+    def warming(self) -> Iterator[tuple[int, ...]]:
+        """Runs every shape once and gives it, the largest first: what the runtime keeps then suffices."""
+        edge = self._media.image_size
+        for size in (self._max_batch, 1):
+            pixels_BHWC = np.zeros((size, edge, edge, 3), dtype=np.uint8)
+            self._image.run({"pixels": pixels_BHWC})
+            yield pixels_BHWC.shape
+        bucket = round(_BUCKET_SECONDS * self._media.sample_rate_hz)
+        for padded in sorted({self._padded(n) for n in range(1, self._media.max_samples + 1, bucket)})[::-1]:
+            for size in (self._fitting(padded), 1):
+                waveform_BS = np.zeros((size, padded), dtype=np.float32)
+                self._speech.run({"waveform": waveform_BS, "samples_valid": np.full(size, padded, np.int64)})
+                yield waveform_BS.shape
+
     def speech(self, waveforms: Sequence[Waveform]) -> NDArray[np.float32]:
         """Embeddings float32 [N, dim] in the order of `waveforms`.
 
@@ -117,16 +139,19 @@ class Encoder:
 
     def _speech_batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
         """Which inputs go together, like lengths with like, and the length in samples they are padded to."""
-        budget = self._max_batch * _BATCH_SECONDS_EACH * self._media.sample_rate_hz
         members: list[int] = []
         for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-            too_much = (len(members) + 1) * self._padded(lengths[i]) > budget
-            if members and (too_much or len(members) == self._max_batch):
+            if members and len(members) >= self._fitting(self._padded(lengths[i])):
                 yield members, self._padded(lengths[members[-1]])
                 members = []
             members.append(i)
         if members:
             yield members, self._padded(lengths[members[-1]])
+
+    def _fitting(self, padded: int) -> int:
+        """How many inputs of this padded length one run takes; 0 stands for pictures."""
+        budget = self._max_batch * _BATCH_SECONDS_EACH * self._media.sample_rate_hz
+        return max(1, min(self._max_batch, int(budget // max(1, padded))))
 
     def _padded(self, length: int) -> int:
         bucket = round(_BUCKET_SECONDS * self._media.sample_rate_hz)

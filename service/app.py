@@ -13,11 +13,15 @@ from fastapi import Depends, FastAPI
 from indexer.cores import available_cores
 from indexer.media import MediaLimits
 from service import errors
+from service.admission import Admission, Pace
+from service.batching import Batcher
 from service.body_limit import BodyLimit
+from service.door import Door
 from service.item_path import KeepEncodedSlashes
 from service.metrics import CountRequests, Metrics
 from service.openapi import PROBLEM_RESPONSE, describe
 from service.parameters import refuse_unheeded
+from service.rate_limit import RateLimit
 from service.routes import health, index, items, pages, queries
 from service.search import Searcher
 from service.security import SecurityHeaders
@@ -42,8 +46,18 @@ def create_service(settings: Settings) -> Service:
         min_seconds=settings.min_seconds,
     )
     metrics = Metrics()
-    keeper = Keeper(settings, limits, threads, metrics)
-    return Service(settings, limits, keeper, Searcher(keeper.holder, limits, threads, metrics), metrics)
+    pace = Pace()
+    keeper = Keeper(settings, limits, threads, metrics, pace)
+    admission = Admission(
+        pace,
+        deadline_seconds=settings.deadline_seconds,
+        max_waiting=settings.max_waiting,
+        max_bytes=settings.max_waiting_bytes,
+        metrics=metrics,
+    )
+    batcher = Batcher(settings.batch_wait_ms / 1000, metrics)
+    searcher = Searcher(keeper.holder, limits, threads, admission, batcher, metrics)
+    return Service(settings, limits, keeper, searcher, admission, metrics)
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
@@ -85,6 +99,13 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     pages.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(KeepEncodedSlashes)
+    app.add_middleware(
+        Door,
+        admission=service.admission,
+        rate=RateLimit(settings.rate_limit, settings.rate_burst),
+        metrics=service.metrics,
+        refuse=errors.answer_refused,
+    )
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, refuse=errors.answer_refused)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=service.metrics)

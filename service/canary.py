@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.media import MediaLimits, decode_image, decode_speech
+from service.admission import cost_of, extent_of
 from service.snapshot import Snapshot
 
 
@@ -16,8 +17,8 @@ class CanaryFailed(Exception):
     """A golden pair did not come through; the message says at which stage."""
 
 
-def send_canary(snapshot: Snapshot, limits: MediaLimits) -> None:
-    """Pass in silence, or raise CanaryFailed, MediaError, EncoderError or StoreError by stage."""
+def send_canary(snapshot: Snapshot, limits: MediaLimits) -> float:
+    """What it cost, as queries do, or CanaryFailed, MediaError, EncoderError or StoreError by stage."""
     manifest, golden = snapshot.generation.bundle.manifest, snapshot.golden
     waveform = decode_speech(golden.speech_wav, manifest.media, limits)
     pixels = decode_image(golden.image_png, manifest.media, limits)
@@ -33,6 +34,7 @@ def send_canary(snapshot: Snapshot, limits: MediaLimits) -> None:
                 raise CanaryFailed(f"A search for the golden {name} among the {collection} found nothing.")
             for hit in hits:
                 snapshot.generation.item(collection, hit.id)
+    return sum(cost_of(extent_of(media), manifest.media, 1) for media in (waveform, pixels))
 
 
 def _check_vector(

@@ -35,12 +35,14 @@ from indexer.store import (
     UnknownGeneration,
     UnknownItem,
 )
+from service.admission import Expired, Overloaded
 from service.body_limit import BodyTooLarge
 from service.byte_range import RangeNotSatisfiable
 from service.canary import CanaryFailed
 from service.operator_key import KeyMissing, KeyRefused, OperatorCallsOff
 from service.parameters import BadParameter, validation_sentence
 from service.problems import PROBLEMS, Problem, UnknownProblem
+from service.rate_limit import TooFast
 from service.search import FileRefused
 from service.snapshot import NotReady
 from service.upload import UploadMalformed
@@ -71,6 +73,9 @@ TABLE: dict[type[Exception], str] = {
     MediaGone: "media-gone",
     BodyTooLarge: "body-too-large",
     RangeNotSatisfiable: "range-not-satisfiable",
+    TooFast: "too-fast",
+    Overloaded: "overloaded",
+    Expired: "out-of-time",
     NotReady: "not-ready",
     CanaryFailed: "not-ready",
     IndexNotFound: "not-ready",
@@ -119,7 +124,7 @@ def problem_response(request: Request, error: Exception) -> Response:
     """The answer to a request that ended in `error`."""
     problem = problem_of(error)
     headers = dict(getattr(error, "headers", None) or {})
-    if problem.status == 503:
+    if problem.status == 503 and "Retry-After" not in headers:  # a fault, not a refusal that says when itself
         headers["Retry-After"] = str(RETRY_SECONDS)
         log.error("%s %s: %s", request.method, request.url.path, error)
     body = {

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
@@ -26,7 +27,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         self.stage_seconds = Histogram(
             "saysee_stage_seconds",
-            "Seconds a query spent in a stage; queue is waiting for a core.",
+            "Seconds a query spent in a stage; queue is waiting for a core or a batch.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -43,6 +44,27 @@ class Metrics:
         )
         self.in_flight = Gauge(
             "saysee_requests_in_flight", "Requests being answered now.", registry=self.registry
+        )
+        self.queue_requests = Gauge(
+            "saysee_queue_requests", "Queries let in and not answered yet.", registry=self.registry
+        )
+        self.queue_seconds = Gauge(
+            "saysee_queue_seconds",
+            "Seconds that what was let in will take at the pace measured.",
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "saysee_batch_size",
+            "Inputs that went through the model in one run.",
+            ["modality"],
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self.turned_away = Counter(
+            "saysee_turned_away",
+            "Queries not answered for want of room (overloaded), time (expired), or for their sender's rate.",
+            ["reason"],
+            registry=self.registry,
         )
         self.generation_info = Gauge(
             "saysee_generation_info",

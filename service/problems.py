@@ -177,10 +177,30 @@ PROBLEMS: dict[str, Problem] = {
             "The clip is shorter than the limit that /v1/limits gives.",
         ),
         Problem(
+            429,
+            "too-fast",
+            "Too many queries",
+            "This client sends more queries a second than /v1/limits gives; Retry-After says when to go on.",
+        ),
+        Problem(
             500,
             "internal-error",
             "Something is wrong on this side",
             "The server met a fault of its own; it is in its log.",
+        ),
+        Problem(
+            503,
+            "overloaded",
+            "The server has too much to do",
+            "More work waits than can be done in time, so this query was not taken on; Retry-After says when "
+            "there will be room.",
+        ),
+        Problem(
+            503,
+            "out-of-time",
+            "The answer was not ready in time",
+            "The query was taken on and given up at its deadline, which /v1/limits gives; Retry-After says "
+            "when to try again.",
         ),
         Problem(
             503,

@@ -54,6 +54,28 @@ class Settings(BaseSettings):
     max_page: Annotated[int, Field(ge=1, description="Most items one page lists.")] = 200
     max_files: Annotated[int, Field(ge=1, description="Most files one embeddings call takes.")] = 16
 
+    max_batch: Annotated[
+        int,
+        Field(ge=1, description="Most clips or pictures in one run of the model; a GPU likes 32."),
+    ] = 8
+    batch_wait_ms: Annotated[
+        float, Field(ge=0, description="How long a run waits for queries that are just being decoded.")
+    ] = 2.0
+    deadline_seconds: Annotated[
+        float, Field(gt=0, description="How long a query may take once its body is there.")
+    ] = 15.0
+    max_waiting: Annotated[int, Field(ge=1, description="Most queries let in at a time.")] = 256
+    max_waiting_bytes: Annotated[
+        int, Field(ge=1024, description="Most bytes of request bodies in memory at a time.")
+    ] = 500_000_000
+    rate_limit: Annotated[
+        float,
+        Field(ge=0, description="Queries a second that one key, or one address, may send; 0 sets no limit."),
+    ] = 0.0
+    rate_burst: Annotated[
+        int, Field(ge=1, description="Queries it may send at once after a pause, where there is a limit.")
+    ] = 20
+
     poll_seconds: Annotated[float, Field(gt=0, description="How often CURRENT is looked at.")] = 2.0
     canary_seconds: Annotated[
         float, Field(gt=0, description="How often the golden pair is sent through the whole path.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from indexer.bundle import Golden
 from indexer.encoder import Encoder
+from indexer.media import MediaSpec
 from indexer.store import Generation
 
 MODEL_DIGITS = 12
@@ -36,6 +37,11 @@ class Snapshot:
     @property
     def id(self) -> str:
         return self.generation.id
+
+    @property
+    def media(self) -> MediaSpec:
+        """The form in which the encoder takes speech and pictures."""
+        return self.generation.bundle.manifest.media
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from indexer.encoder import Encoder, EncoderError
 from indexer.media import MediaError, MediaLimits
 from indexer.store.history import promoted_stack
 from indexer.store.layout import CURRENT
+from service.admission import Pace
 from service.canary import CanaryFailed, send_canary
 from service.metrics import Metrics
 from service.readiness import Readiness, provider_fault
@@ -61,12 +62,15 @@ class Swap:
 class Keeper:
     """Keeps one sound generation in its `holder`. `start` and `close` once each; the rest from any thread."""
 
-    def __init__(self, settings: Settings, limits: MediaLimits, threads: int, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, limits: MediaLimits, threads: int, metrics: Metrics, pace: Pace
+    ) -> None:
         self._index = settings.index
         self._settings = settings
         self._limits = limits
         self._threads = threads
         self._metrics = metrics
+        self._pace = pace
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generation-owner")
         self._seen: tuple[int, ...] | None = None
         self.holder = Holder(self._retire)
@@ -122,6 +126,7 @@ class Keeper:
                 first_error = first_error or error
                 continue
             self._take_up(snapshot)
+            self._warm(snapshot.encoder.warming())  # while it serves: no start waits for it
             if first_error is not None:
                 self.readiness.degrade(
                     "generation", f"Generation {generation} serves in place of {candidates[0]}: {first_error}"
@@ -140,7 +145,15 @@ class Keeper:
         )
         try:
             snapshot = Snapshot(opened, self._encoder_for(opened), read_golden(opened.bundle))
-            send_canary(snapshot, self._limits)
+            began = time.perf_counter()
+            cost = send_canary(snapshot, self._limits)
+            seconds = time.perf_counter() - began
+            serving = self.holder.current
+            if serving is None or serving.encoder is not snapshot.encoder:
+                self._pace.seed(cost / seconds)
+            if serving is not None and serving.encoder is not snapshot.encoder:
+                for _ in snapshot.encoder.warming():
+                    pass
         except BaseException:
             opened.close()
             raise
@@ -154,7 +167,28 @@ class Keeper:
         serving = self.holder.current
         if serving is not None and serving.fingerprint == generation.bundle.fingerprint:
             return serving.encoder
-        return Encoder(generation.bundle, provider=self._settings.provider, threads=self._threads)
+        return Encoder(
+            generation.bundle,
+            provider=self._settings.provider,
+            threads=self._threads,
+            max_batch=self._settings.max_batch,
+        )
+
+    def _warm(self, shapes: Iterator[object]) -> None:
+        """One shape after the other, each in its turn: a promotion, or the end, need not wait for all."""
+
+        def next_shape() -> None:
+            try:
+                next(shapes)
+            except StopIteration:
+                return
+            except EncoderError:
+                log.exception("The encoder fails on a shape that queries may have.")
+            else:
+                self._warm(shapes)
+
+        with suppress(RuntimeError):  # closed meanwhile
+            self._owner.submit(next_shape)
 
     def _take_up(self, snapshot: Snapshot) -> None:
         self.holder.swap(snapshot)

@@ -9,6 +9,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from indexer.media import MediaLimits
+from service.admission import Admission
 from service.metrics import Metrics
 from service.search import Searcher
 from service.settings import Settings
@@ -23,6 +24,7 @@ class Service:
     limits: MediaLimits
     keeper: Keeper
     searcher: Searcher
+    admission: Admission
     metrics: Metrics
 
 

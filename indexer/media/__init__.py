@@ -4,6 +4,7 @@ The same bytes always give the same arrays, in training, indexing and serving: t
 """
 
 from indexer.media.errors import MediaError, MediaFault
+from indexer.media.extent import Extent, extent
 from indexer.media.image import decode_image
 from indexer.media.preview import draw_waveform, encode_thumbnail
 from indexer.media.sniff import MediaType, sniff
@@ -11,6 +12,7 @@ from indexer.media.spec import MediaLimits, MediaSpec, Pixels, Waveform
 from indexer.media.speech import decode_speech
 
 __all__ = [
+    "Extent",
     "MediaError",
     "MediaFault",
     "MediaLimits",
@@ -22,5 +24,6 @@ __all__ = [
     "decode_speech",
     "draw_waveform",
     "encode_thumbnail",
+    "extent",
     "sniff",
 ]

@@ -104,7 +104,7 @@ def _render(
 ) -> tuple[Image.Image, Size]:
     if media_type is WEBP:
         _check_size(
-            _webp_size(data), limits
+            webp_size(data), limits
         )  # its decoder takes memory for the canvas as soon as it is opened
     stored = _PLUGINS[media_type](io.BytesIO(data))
     size = stored.size
@@ -150,7 +150,7 @@ def _check_size(size: Size, limits: MediaLimits) -> None:
         )
 
 
-def _webp_size(data: bytes) -> Size:
+def webp_size(data: bytes) -> Size:
     """Width and height from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
     chunk, body = data[12:16], data[20:30]
     if len(body) == 10 and chunk == b"VP8X":

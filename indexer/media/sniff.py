@@ -63,6 +63,7 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe", "text"),  # the byte order marks of UTF-16, the first of which looks like an MP3 header
     (b"\xfe\xff", "text"),
 )
+_MAX_TAGS = 16  # a file of nothing but empty tags would be walked for a second
 _STILL_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1")
 
 
@@ -104,7 +105,9 @@ def expect(data: bytes, modality: Modality) -> MediaType:
 def audio_start(data: bytes) -> int:
     """Where audio begins: behind the ID3v2 tags that may stand before MP3, AAC and FLAC. 0 without a tag."""
     start = 0
-    while data[start : start + 3] == b"ID3" and len(data) >= start + 10:
+    for _ in range(_MAX_TAGS):
+        if data[start : start + 3] != b"ID3" or len(data) < start + 10:
+            break
         size = data[start + 6 : start + 10]
         if max(size) > 0x7F:
             break

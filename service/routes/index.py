@@ -56,6 +56,11 @@ def limits(service: Wired) -> LimitsAnswer:
         max_k=settings.max_k,
         max_page=settings.max_page,
         max_files=settings.max_files,
+        deadline_seconds=settings.deadline_seconds,
+        max_waiting=settings.max_waiting,
+        max_waiting_bytes=settings.max_waiting_bytes,
+        rate_limit=settings.rate_limit,
+        rate_burst=settings.rate_burst,
     )
 
 

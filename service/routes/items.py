@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from indexer.store import CollectionName as Collection
 from indexer.store import Item
 from service.byte_range import stream_slice, wanted_range
+from service.hang_up import while_connected
 from service.item_path import item_url
 from service.parameters import Cursor, K, Limit, chosen_k, chosen_limit, item_id
 from service.routes.queries import phrase
@@ -119,6 +120,7 @@ def item_thumbnail(
     response_description="The nearest, best first",
 )
 async def item_neighbours(
+    request: Request,
     response: Response,
     collection: Collection,
     id: Id,
@@ -130,7 +132,9 @@ async def item_neighbours(
 ) -> SearchAnswer:
     """The items of `target` nearest to this one; in its own collection an item is never its own neighbour."""
     other: Collection = "captions" if collection == "images" else "images"
-    found = await service.searcher.neighbours(collection, id, target or other, chosen_k(k, service.settings))
+    wanted = chosen_k(k, service.settings)
+    async with while_connected(request):
+        found = await service.searcher.neighbours(collection, id, target or other, wanted)
     return phrase(found, response)
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from indexer.store import CollectionName as Collection
+from service.hang_up import while_connected
 from service.item_path import item_url
 from service.parameters import K, chosen_k
 from service.schemas import (
@@ -95,7 +96,8 @@ async def embeddings(request: Request, response: Response, service: Wired) -> Em
     call.
     """
     uploads = await read_uploads(request, service.settings.max_files)
-    embedded = await service.searcher.embed([upload.data for upload in uploads])
+    async with while_connected(request):
+        embedded = await service.searcher.embed([upload.data for upload in uploads])
     clips = [file for file in embedded.files if isinstance(file, Clip)]
     timings = _phrase_timings(embedded.timings_ms)
     response.headers["Server-Timing"] = _server_timing(timings)
@@ -119,7 +121,9 @@ async def _search(
 ) -> SearchAnswer:
     wanted = chosen_k(k, service.settings)
     upload = await read_upload(request)
-    return phrase(await service.searcher.search(upload.data, target, wanted), response)
+    async with while_connected(request):
+        found = await service.searcher.search(upload.data, target, wanted)
+    return phrase(found, response)
 
 
 def phrase(found: Neighbours, response: Response) -> SearchAnswer:

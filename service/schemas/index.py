@@ -105,6 +105,11 @@ class LimitsAnswer(BaseModel):
         max_k=200,
         max_page=200,
         max_files=16,
+        deadline_seconds=15.0,
+        max_waiting=256,
+        max_waiting_bytes=500_000_000,
+        rate_limit=0.0,
+        rate_burst=20,
     )
     max_body_bytes: int
     max_pixels: int
@@ -119,3 +124,10 @@ class LimitsAnswer(BaseModel):
     max_k: int
     max_page: int
     max_files: Annotated[int, Field(description="Most files in one embeddings call.")]
+    deadline_seconds: Annotated[float, Field(description="What takes longer is given up with 503.")]
+    max_waiting: Annotated[int, Field(description="Queries at work at a time; one more gets 503.")]
+    max_waiting_bytes: Annotated[int, Field(description="Bodies in memory at a time; one more gets 503.")]
+    rate_limit: Annotated[
+        float, Field(description="Queries a second of one key, or one address; one more gets 429. 0: none.")
+    ]
+    rate_burst: Annotated[int, Field(description="Queries at once after a pause, where there is a limit.")]

@@ -1,0 +1,173 @@
+"""The one point where work is let in: every query, whatever its shape, by its cost and until its deadline.
+
+Costs count in seconds of speech. What is let in is expected to be done in time at the pace measured so far;
+the rest is refused at once, with the time after which there will be room. Nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import NoReturn
+
+import anyio
+
+from indexer.media import Extent, MediaSpec, Pixels, Waveform
+from service.metrics import Metrics
+
+_PICTURE, _MEGAPIXEL = 1.0, 4.0
+_UNHEARD_SECOND = 0.02  # of a clip beyond what the model hears: it is only counted
+_SEARCH, _NEIGHBOUR = 0.1, 0.01
+_HALF_LIFE_SECONDS = 3.0
+_SLOWEST = 0.05
+_WAITING_SHARE = 0.6  # of a deadline that may be spent waiting; the rest is for a pace that turns out slower
+
+
+class Busy(Exception):
+    """There is more work waiting than can be done in time; `retry_seconds` says when to ask again."""
+
+    def __init__(self, sentence: str, retry_seconds: float) -> None:
+        super().__init__(sentence)
+        self.headers = {"Retry-After": str(max(1, math.ceil(retry_seconds)))}
+
+
+class Overloaded(Busy):
+    """Turned away at once."""
+
+
+class Expired(Busy):
+    """Let in, and not done by its deadline."""
+
+
+class Pace:
+    """Cost done in a second of being busy, lately. Seeded by whoever has timed the model."""
+
+    def __init__(self, per_second: float = 50.0) -> None:
+        self.seed(per_second)
+
+    @property
+    def per_second(self) -> float:
+        return max(_SLOWEST, self._cost / self._seconds)
+
+    def seed(self, per_second: float) -> None:
+        """Believe this until there is more to go by."""
+        self._cost, self._seconds = per_second, 1.0
+
+    def add(self, cost: float, seconds: float) -> None:
+        """So much was done in so many seconds of being busy."""
+        kept = 0.5 ** (seconds / _HALF_LIFE_SECONDS)
+        self._cost = self._cost * kept + cost
+        self._seconds = self._seconds * kept + seconds
+
+
+class Ticket:
+    """One piece of work that was let in. `cost` is put right once the media is decoded."""
+
+    def __init__(self, cost: float) -> None:
+        self.cost = cost
+
+
+class Admission:
+    """Bounded three ways: in requests, in bytes of bodies, in the seconds that what waits will take."""
+
+    def __init__(
+        self, pace: Pace, *, deadline_seconds: float, max_waiting: int, max_bytes: int, metrics: Metrics
+    ) -> None:
+        self._pace = pace
+        self._deadline_seconds = deadline_seconds
+        self._max_waiting = max_waiting
+        self._max_bytes = max_bytes
+        self._metrics = metrics
+        self._tickets: set[Ticket] = set()
+        self._cost = 0.0
+        self._bytes = 0
+        self._counted_until = 0.0
+
+    def knock(self) -> None:
+        """Raise Overloaded when there is no room for anything: asked before a body is read."""
+        if len(self._tickets) >= self._max_waiting or self._seconds(0) > self._longest_wait:
+            self._refuse()
+
+    def hold(self, size_bytes: int) -> None:
+        """So many bytes of bodies more, or less, are in memory. Raises Overloaded when they are too many."""
+        self._bytes += size_bytes
+        if size_bytes > 0 and self._bytes > self._max_bytes:
+            self._refuse()
+
+    @asynccontextmanager
+    async def admit(self, cost: float) -> AsyncIterator[Ticket]:
+        """Room for work of this cost. Raises Overloaded, or Expired when the deadline cuts the block off."""
+        if self._tickets:
+            self.knock()
+            if self._seconds(cost) > self._longest_wait:
+                self._refuse(cost)
+        ticket = Ticket(0.0)
+        self._count()
+        self._tickets.add(ticket)
+        self.settle(ticket, cost)
+        try:
+            with anyio.CancelScope(deadline=anyio.current_time() + self._deadline_seconds) as scope:
+                yield ticket
+                self._count(done=ticket.cost)
+            if scope.cancelled_caught:
+                self._metrics.turned_away.labels("expired").inc()
+                raise Expired(
+                    f"The answer was not ready within {self._deadline_seconds:g} s, because the server has "
+                    "too much to do at this moment.",
+                    self._seconds(0),
+                )
+        finally:
+            self._count()
+            self._tickets.discard(ticket)
+            self._cost = self._cost - ticket.cost if self._tickets else 0.0
+            self._show()
+
+    def settle(self, ticket: Ticket, cost: float) -> None:
+        """What it really costs, now that it is known."""
+        self._cost += cost - ticket.cost
+        ticket.cost = cost
+        self._show()
+
+    @property
+    def _longest_wait(self) -> float:
+        return _WAITING_SHARE * self._deadline_seconds
+
+    def _seconds(self, more: float) -> float:
+        """How long all that was let in, and `more`, will take."""
+        return (self._cost + more) / self._pace.per_second
+
+    def _count(self, done: float = 0.0) -> None:
+        """Tell the pace of the time since this was called last, if there was work in it."""
+        now = perf_counter()
+        if self._tickets:
+            self._pace.add(done, now - self._counted_until)
+        self._counted_until = now
+
+    def _refuse(self, more: float = 0.0) -> NoReturn:
+        self._metrics.turned_away.labels("overloaded").inc()
+        raise Overloaded(
+            f"The server has as much to do as it can do in time: {len(self._tickets)} requests wait.",
+            # Half of what waits now: room there will be earlier, but not for all who are told so.
+            self._seconds(more) / 2,
+        )
+
+    def _show(self) -> None:
+        self._metrics.queue_requests.set(len(self._tickets))
+        self._metrics.queue_seconds.set(self._seconds(0))
+
+
+def cost_of(wanted: Extent, media: MediaSpec, neighbours: int) -> float:
+    """What a file of this extent and a search for so many neighbours cost, in seconds of speech."""
+    heard = min(wanted.seconds, media.max_seconds)
+    picture = _PICTURE + _MEGAPIXEL * wanted.megapixels if wanted.megapixels else 0.0
+    search = _SEARCH + _NEIGHBOUR * neighbours if neighbours else 0.0
+    return heard + _UNHEARD_SECOND * (wanted.seconds - heard) + picture + search
+
+
+def extent_of(media: Waveform | Pixels) -> Extent:
+    """The true extent of what was decoded."""
+    if isinstance(media, Waveform):
+        return Extent(seconds=media.source_seconds)
+    return Extent(megapixels=media.source_width * media.source_height / 1e6)

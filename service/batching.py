@@ -1,0 +1,139 @@
+"""Inputs of several requests through the model in one run: collected between decode and encode.
+
+Nothing waits for company while there is none to come: a run starts as soon as a lane is free, and waits, at
+most `wait_seconds`, only while something is being decoded that could join. Inputs run together when they are
+of one encoder, one modality and one bucket of length, so that nobody pays for another's padding; the oldest
+goes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import anyio
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.encoder import Encoder
+from indexer.media import Pixels, Waveform
+from service.metrics import Metrics
+
+LANES = 2
+"""Runs at once. The second is there when the first ends, so the model never waits for the event loop."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A vector float32 [dim], and how long it waited and was worked on, in seconds."""
+
+    vector_D: NDArray[np.float32]
+    queue_seconds: float
+    encode_seconds: float
+
+
+@dataclass(eq=False)
+class _Waiting:
+    encoder: Encoder
+    media: Waveform | Pixels
+    like: tuple[int, str, int]  # what inputs of one run have in common
+    arrived: float
+    deadline: float  # in the event loop's time
+    answer: asyncio.Future[Encoded]
+
+
+class Batcher:
+    """All of it runs on the event loop but the runs themselves, which have threads of their own."""
+
+    def __init__(self, wait_seconds: float, metrics: Metrics) -> None:
+        self._wait_seconds = wait_seconds
+        self._metrics = metrics
+        self._waiting: list[_Waiting] = []
+        self._coming = 0
+        self._changed = asyncio.Event()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._threads = anyio.CapacityLimiter(LANES)
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """While the block lasts, an input is on its way, and a run may wait for it."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            self._changed.set()
+
+    def submit(self, encoder: Encoder, media: Waveform | Pixels) -> asyncio.Future[Encoded]:
+        """The vector of one input, to be awaited in the calling task: cancelled with it, or past its
+        deadline, the input is not encoded. Raises what the encoder raises for this one.
+        """
+        answer: asyncio.Future[Encoded] = asyncio.get_running_loop().create_future()
+        like = id(encoder), modality_of(media), encoder.bucket(media)
+        deadline = anyio.current_effective_deadline()
+        self._waiting.append(_Waiting(encoder, media, like, perf_counter(), deadline, answer))
+        self._changed.set()
+        if len(self._lanes) < LANES:
+            lane = asyncio.create_task(self._run_lane())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+        return answer
+
+    async def _run_lane(self) -> None:
+        """Run after run until nothing waits."""
+        while batch := await self._next():
+            self._metrics.batch_size.labels(modality_of(batch[0].media)).observe(len(batch))
+            results = await anyio.to_thread.run_sync(_encode, batch, limiter=self._threads)
+            for one, result in zip(batch, results, strict=True):
+                if one.answer.done():
+                    continue  # cancelled meanwhile
+                if isinstance(result, Encoded):
+                    one.answer.set_result(result)
+                else:
+                    one.answer.set_exception(result)
+
+    async def _next(self) -> list[_Waiting]:
+        """What runs next, or nothing when nothing waits."""
+        while True:
+            now = anyio.current_time()
+            self._waiting = [one for one in self._waiting if not one.answer.done() and now < one.deadline]
+            if not self._waiting:
+                return []
+            oldest = self._waiting[0]
+            room = oldest.encoder.fits(oldest.media)
+            batch = [one for one in self._waiting if one.like == oldest.like][:room]
+            left = oldest.arrived + self._wait_seconds - perf_counter()
+            if len(batch) == room or not self._coming or left <= 0:
+                taken = set(batch)
+                self._waiting = [one for one in self._waiting if one not in taken]
+                return batch
+            self._changed.clear()
+            with anyio.move_on_after(left):
+                await self._changed.wait()
+
+
+def modality_of(media: Waveform | Pixels) -> str:
+    return "speech" if isinstance(media, Waveform) else "image"
+
+
+def _encode(batch: list[_Waiting]) -> list[Encoded | Exception]:
+    """A result for each, in order. An input that fails a run of several fails it for itself alone."""
+    started = perf_counter()
+    encoder = batch[0].encoder
+    waveforms = [one.media for one in batch if isinstance(one.media, Waveform)]
+    pictures = [one.media for one in batch if isinstance(one.media, Pixels)]
+    try:
+        vectors_ND = encoder.speech(waveforms) if waveforms else encoder.image(pictures)
+    except Exception as error:  # noqa: BLE001 - handed to the one who asked, whose request it ends
+        if len(batch) == 1:
+            return [error]
+        return [result for one in batch for result in _encode([one])]
+    seconds = perf_counter() - started
+    return [
+        Encoded(vector_D, started - one.arrived, seconds)
+        for one, vector_D in zip(batch, vectors_ND, strict=True)
+    ]

@@ -1,0 +1,61 @@
+"""ASGI middleware: whether a query may come in, said before its body is read; its bytes are counted then.
+
+A refusal costs next to nothing, so that a server with too much to do can say so to everybody, at once.
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.admission import Admission, Overloaded
+from service.metrics import Metrics
+from service.rate_limit import RateLimit, TooFast
+
+_QUERIES = re.compile(r"/v1/(search/|embeddings$|items/.*/neighbours$)")
+
+
+class Door:
+    """`refuse` is the ASGI app that answers a refused request, told why in `scope["saysee.refused"]`."""
+
+    def __init__(
+        self, app: ASGIApp, admission: Admission, rate: RateLimit, metrics: Metrics, refuse: ASGIApp
+    ) -> None:
+        self._app = app
+        self._admission = admission
+        self._rate = rate
+        self._metrics = metrics
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _QUERIES.match(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._rate.take(_address(scope))
+            self._admission.knock()
+        except (TooFast, Overloaded) as refused:
+            if isinstance(refused, TooFast):
+                self._metrics.turned_away.labels("rate").inc()
+            scope["saysee.refused"] = refused
+            await self._refuse(scope, receive, send)
+            return
+        held = 0
+
+        async def counted() -> Message:
+            nonlocal held
+            message = await receive()
+            size = len(message.get("body", b""))
+            held += size
+            self._admission.hold(size)
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._admission.hold(-held)
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else "unknown"

@@ -1,0 +1,199 @@
+"""What is let in, what is turned away and with which advice; costs, pace, rate: all on a clock of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from indexer.media import Extent, MediaSpec
+from service.admission import Admission, Expired, Overloaded, Pace, cost_of
+from service.metrics import Metrics
+from service.rate_limit import RateLimit, TooFast
+
+SPEC = MediaSpec(max_seconds=8.0)
+
+
+def admission(
+    *, per_second: float = 10.0, deadline: float = 10.0, most: int = 100, most_bytes: int = 10_000
+) -> tuple[Admission, Metrics]:
+    metrics = Metrics()
+    made = Admission(
+        Pace(per_second),
+        deadline_seconds=deadline,
+        max_waiting=most,
+        max_bytes=most_bytes,
+        metrics=metrics,
+    )
+    return made, metrics
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        with anyio.fail_after(30):
+            await test()
+
+    asyncio.run(bounded())
+
+
+def figure(metrics: Metrics, line: str) -> float:
+    return float(
+        next(one for one in metrics.exposition().decode().splitlines() if one.startswith(line)).split()[-1]
+    )
+
+
+def test_what_cannot_be_done_in_time_is_refused_with_the_time_after_which_it_can() -> None:
+    async def test() -> None:
+        door, metrics = admission(per_second=10, deadline=10)  # 6 s may be waited: 60 of cost
+        async with door.admit(55):
+            with pytest.raises(Overloaded) as refused:
+                async with door.admit(20):
+                    pass
+            assert int(refused.value.headers["Retry-After"]) == 4  # half of 75 at 10 a second
+            async with door.admit(4):  # what fits is let in all the same
+                assert figure(metrics, "saysee_queue_requests ") == 2
+                assert figure(metrics, "saysee_queue_seconds ") == pytest.approx(5.9, abs=0.5)
+        assert figure(metrics, "saysee_queue_requests ") == 0
+        assert figure(metrics, 'saysee_turned_away_total{reason="overloaded"}') == 1
+
+    run(test)
+
+
+def test_the_first_is_let_in_whatever_it_costs() -> None:
+    async def test() -> None:
+        door, _ = admission(per_second=1, deadline=5)
+        async with door.admit(1_000):
+            with pytest.raises(Overloaded):
+                door.knock()
+        door.knock()
+
+    run(test)
+
+
+def test_no_more_than_so_many_and_no_more_bytes_than_so_many() -> None:
+    async def test() -> None:
+        door, _ = admission(most=2, most_bytes=1_000)
+        async with door.admit(0.1), door.admit(0.1):
+            with pytest.raises(Overloaded):
+                door.knock()
+        door.hold(900)
+        with pytest.raises(Overloaded):
+            door.hold(200)
+        door.hold(-1_100)
+        door.hold(1_000)
+
+    run(test)
+
+
+def test_a_cost_that_turns_out_smaller_makes_room() -> None:
+    async def test() -> None:
+        door, _ = admission(per_second=10, deadline=10)
+        async with door.admit(59) as ticket:
+            with pytest.raises(Overloaded):
+                async with door.admit(8):
+                    pass
+            door.settle(ticket, 3)
+            async with door.admit(8):
+                pass
+
+    run(test)
+
+
+def test_what_is_late_is_given_up_and_says_so() -> None:
+    async def test() -> None:
+        door, metrics = admission(deadline=0.05)
+        with pytest.raises(Expired) as expired:
+            async with door.admit(0.1):
+                await asyncio.sleep(20)
+        assert int(expired.value.headers["Retry-After"]) >= 1
+        assert figure(metrics, "saysee_queue_requests ") == 0
+        assert figure(metrics, 'saysee_turned_away_total{reason="expired"}') == 1
+
+    run(test)
+
+
+def test_an_error_inside_is_no_work_done_and_leaves_nothing_behind() -> None:
+    async def test() -> None:
+        door, metrics = admission()
+        with pytest.raises(KeyError):
+            async with door.admit(5):
+                raise KeyError
+        assert figure(metrics, "saysee_queue_requests ") == 0
+        assert figure(metrics, "saysee_queue_seconds ") == 0
+
+    run(test)
+
+
+def test_the_pace_follows_what_is_really_done() -> None:
+    pace = Pace(per_second=1000)
+    for _ in range(400):
+        pace.add(cost=2.0, seconds=0.1)
+    assert pace.per_second == pytest.approx(20, rel=0.02)
+    for _ in range(400):
+        pace.add(cost=0.05, seconds=0.1)
+    assert pace.per_second == pytest.approx(0.5, rel=0.02)
+    for _ in range(10_000):
+        pace.add(cost=0.0, seconds=1.0)
+    assert pace.per_second > 0
+
+
+def test_the_pace_is_measured_over_busy_time_alone() -> None:
+    async def test() -> None:
+        door, metrics = admission(per_second=5)
+        for _ in range(8):
+            async with door.admit(10):
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)  # idle: says nothing of how fast work goes
+        async with door.admit(100):
+            assert 100 / figure(metrics, "saysee_queue_seconds ") > 35
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ((Extent(seconds=2.0), 10), (Extent(seconds=4.0), 10)),
+        ((Extent(seconds=8.0), 10), (Extent(seconds=80.0), 10)),
+        ((Extent(megapixels=0.01), 10), (Extent(megapixels=50.0), 10)),
+        ((Extent(), 10), (Extent(), 200)),
+        ((Extent(), 10), (Extent(seconds=1.0), 10)),
+    ],
+)
+def test_more_costs_more(less: tuple[Extent, int], more: tuple[Extent, int]) -> None:
+    assert 0 < cost_of(less[0], SPEC, less[1]) < cost_of(more[0], SPEC, more[1])
+
+
+def test_speech_that_the_model_does_not_hear_costs_next_to_nothing() -> None:
+    heard, long = (cost_of(Extent(seconds=seconds), SPEC, 1) for seconds in (8.0, 100.0))
+    assert long < 1.5 * heard
+
+
+def test_a_rate_is_kept_by_each_client_for_itself() -> None:
+    now = 0.0
+    rate = RateLimit(2.0, 3, now=lambda: now)
+    for _ in range(3):
+        rate.take("a")
+    with pytest.raises(TooFast) as refused:
+        rate.take("a")
+    assert refused.value.headers == {"Retry-After": "1"}
+    rate.take("b")
+    now = 0.6  # 1.2 tokens later
+    rate.take("a")
+    with pytest.raises(TooFast):
+        rate.take("a")
+    now = 100.0  # never more than the burst
+    for _ in range(3):
+        rate.take("a")
+    with pytest.raises(TooFast):
+        rate.take("a")
+
+
+def test_without_a_rate_nobody_is_held_back_and_many_clients_take_no_room() -> None:
+    free = RateLimit(0.0, 1)
+    for n in range(100):
+        free.take(str(n % 2))
+    rate = RateLimit(0.001, 1)
+    for n in range(30_000):
+        rate.take(str(n))
+    assert len(rate._buckets) <= 10_000

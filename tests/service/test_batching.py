@@ -1,0 +1,227 @@
+"""Which inputs go through the model together, and which never do: a fake encoder, a real event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import anyio
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from indexer.bundle import Bundle
+from indexer.encoder import Encoder, EncoderError
+from indexer.media import Pixels, Waveform
+from service.batching import LANES, Batcher, Encoded
+from service.metrics import Metrics
+
+RATE = 1_000
+BAD = 66.0  # what the fake refuses
+LONG = 30.0  # a wait that no test sits out
+
+
+class FakeEncoder:
+    """Gives each input its first sample or pixel back; runs only while `open` is set, and notes every run."""
+
+    def __init__(self, most: int = 8) -> None:
+        self.runs: list[list[float]] = []
+        self.open = threading.Event()
+        self.open.set()
+        self._most = most
+
+    def bucket(self, media: Waveform | Pixels) -> int:
+        return -(-len(media.samples) // 500) if isinstance(media, Waveform) else 0
+
+    def fits(self, media: Waveform | Pixels) -> int:
+        return self._most
+
+    def speech(self, waveforms: Sequence[Waveform]) -> NDArray[np.float32]:
+        return self._run([float(one.samples[0]) for one in waveforms])
+
+    def image(self, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
+        return self._run([float(one.array[0, 0, 0]) for one in pictures])
+
+    def _run(self, values: list[float]) -> NDArray[np.float32]:
+        assert self.open.wait(LONG)
+        self.runs.append(values)
+        if BAD in values:
+            raise EncoderError("it cannot be embedded")
+        return np.array(values, dtype=np.float32)[:, None]
+
+
+def clip(value: float, samples: int = 400) -> Waveform:
+    return Waveform(np.full(samples, value, dtype=np.float32), RATE, samples / RATE, False)
+
+
+def picture(value: int) -> Pixels:
+    return Pixels(np.full((2, 2, 3), value, dtype=np.uint8), 2, 2)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        with anyio.fail_after(LONG):
+            await test()
+
+    asyncio.run(bounded())
+
+
+def batcher_and(encoder: FakeEncoder, wait_seconds: float = 0.0) -> Callable[..., asyncio.Future[Encoded]]:
+    batcher = Batcher(wait_seconds, Metrics())
+
+    def submit(media: Waveform | Pixels) -> asyncio.Future[Encoded]:
+        return batcher.submit(cast(Encoder, encoder), media)
+
+    submit.batcher = batcher  # type: ignore[attr-defined]  # for the test that says what is coming
+    return submit
+
+
+def values(answers: Sequence[Encoded]) -> list[float]:
+    return [float(answer.vector_D[0]) for answer in answers]
+
+
+def test_everybody_gets_their_own_vector_whatever_ran_together() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        submit = batcher_and(encoder)
+        media: list[Waveform | Pixels] = []
+        for n in range(40):
+            media.append(picture(n) if n % 3 == 0 else clip(n, 100 + 311 * (n % 5)))
+        assert values(await asyncio.gather(*map(submit, media))) == [float(n) for n in range(40)]
+        assert sorted(value for batch in encoder.runs for value in batch) == [float(n) for n in range(40)]
+
+    run(test)
+
+
+def test_a_run_starts_at_once_when_nothing_else_is_coming() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        await batcher_and(encoder, wait_seconds=LONG)(clip(1))
+        assert encoder.runs == [[1.0]]
+
+    run(test)
+
+
+def test_a_run_waits_for_what_is_being_decoded_and_not_for_ever() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        submit = batcher_and(encoder, wait_seconds=LONG)
+        batcher: Batcher = submit.batcher  # type: ignore[attr-defined]
+        with batcher.coming():
+            first = submit(clip(1))
+            await asyncio.sleep(0.05)
+            assert encoder.runs == []
+            second = submit(clip(2))
+        await asyncio.gather(first, second)
+        assert encoder.runs == [[1.0, 2.0]]
+        impatient = batcher_and(encoder, wait_seconds=0.05)
+        with impatient.batcher.coming():  # type: ignore[attr-defined]
+            await impatient(clip(3))
+        assert encoder.runs[1:] == [[3.0]]
+
+    run(test)
+
+
+async def _occupy(encoder: FakeEncoder, submit: Callable[..., asyncio.Future[Encoded]]) -> list[Any]:
+    """Every lane is busy until the encoder is opened, so that what comes next has to wait."""
+    encoder.open.clear()
+    kept = []
+    for n in range(LANES):
+        kept.append(submit(clip(100 + n, 3000 + 1000 * n)))
+        await asyncio.sleep(0.05)
+    return kept
+
+
+def test_only_like_lengths_share_a_run_and_the_oldest_goes_first() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        submit = batcher_and(encoder)
+        busy = await _occupy(encoder, submit)
+        answers = [
+            submit(one) for one in (clip(1, 400), clip(2, 900), picture(3), clip(4, 450), clip(5, 950))
+        ]
+        encoder.open.set()
+        await asyncio.gather(*busy, *answers)
+        assert sorted(encoder.runs[LANES:]) == [[1.0, 4.0], [2.0, 5.0], [3.0]]
+
+    run(test)
+
+
+def test_a_run_takes_no_more_than_fits() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder(most=3)
+        submit = batcher_and(encoder)
+        busy = await _occupy(encoder, submit)
+        answers = [submit(picture(n)) for n in range(7)]
+        encoder.open.set()
+        await asyncio.gather(*busy, *answers)
+        assert sorted(map(len, encoder.runs[LANES:])) == [1, 3, 3]
+
+    run(test)
+
+
+def test_what_was_cancelled_or_has_expired_is_never_encoded() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        submit = batcher_and(encoder)
+        busy = await _occupy(encoder, submit)
+        cancelled = submit(clip(1))
+        cancelled.cancel()
+        with anyio.move_on_after(0.02) as scope:
+            await submit(clip(2))
+        assert scope.cancelled_caught
+        with anyio.CancelScope(deadline=anyio.current_time() - 1, shield=True):
+            late = submit(clip(3))  # nobody has cancelled it yet, and yet it is too late
+        wanted = submit(clip(4))
+        encoder.open.set()
+        await asyncio.gather(*busy, wanted)
+        assert encoder.runs[LANES:] == [[4.0]]
+        assert not late.done()
+
+    run(test)
+
+
+def test_an_input_that_fails_fails_alone() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        submit = batcher_and(encoder)
+        busy = await _occupy(encoder, submit)
+        answers = [submit(clip(n)) for n in (12, BAD, 14)]
+        encoder.open.set()
+        results = await asyncio.gather(*busy, *answers, return_exceptions=True)
+        assert [type(one) for one in results[LANES:]] == [Encoded, EncoderError, Encoded]
+
+    run(test)
+
+
+def test_batched_vectors_are_those_of_each_alone(tiny_bundle: Bundle) -> None:
+    """The real encoder: what shares a run does not change a vector."""
+    encoder = Encoder(tiny_bundle, provider="cpu", threads=1, max_batch=4)
+    rng = np.random.default_rng(5)
+    rate = tiny_bundle.manifest.media.sample_rate_hz
+    lengths = [int(length) for length in rng.integers(rate // 2, 3 * rate, 12)]
+    clips = [
+        Waveform(rng.standard_normal(n).astype(np.float32) * 0.1, rate, n / rate, False) for n in lengths
+    ]
+
+    async def test() -> None:
+        batcher = Batcher(0.0, Metrics())
+        answers = await asyncio.gather(*(batcher.submit(encoder, one) for one in clips))
+        for one, answer in zip(clips, answers, strict=True):
+            np.testing.assert_allclose(answer.vector_D, encoder.speech([one])[0], atol=1e-5)
+
+    run(test)
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_every_shape_is_warmed_the_largest_first(tiny_bundle: Bundle, most: int) -> None:
+    encoder = Encoder(tiny_bundle, provider="cpu", threads=1, max_batch=most)
+    media = tiny_bundle.manifest.media
+    shapes = list(encoder.warming())
+    speech = [shape for shape in shapes if len(shape) == 2]
+    assert speech[0] == (most, media.max_samples)
+    rng = np.random.default_rng(0)
+    for n in rng.integers(1, media.max_samples + 1, 50):
+        one = Waveform(np.zeros(n, dtype=np.float32), media.sample_rate_hz, 1.0, False)
+        assert (1, encoder.bucket(one)) in speech
+        assert (encoder.fits(one), encoder.bucket(one)) in speech
