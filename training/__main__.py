@@ -1,4 +1,4 @@
-"""`python -m training`: scenes, speak, fit, evaluate, export.
+"""`python -m training`: scenes, speak, fit, evaluate, export, report.
 
 Status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, all else to stderr. Only wiring: torch comes
 in when a command needs it.
@@ -21,11 +21,11 @@ import typer
 
 from indexer.console import failing_in_one_sentence, open_progress
 from indexer.progress import Stage
+from training.device import torch_device
+from training.report.command import report_command
 from training.speak import speak_command
 
 if TYPE_CHECKING:
-    import torch
-
     from indexer.progress import Progress as Shown
     from training.evaluate import Scores
     from training.fit import Progress
@@ -119,21 +119,6 @@ def asked_to_stop() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
 
-def torch_device(name: str) -> torch.device:
-    """The device asked for; "auto" takes CUDA where it works. FitError where CUDA does not."""
-    import torch
-
-    from indexer.cores import available_cores
-    from training.fit import FitError
-
-    torch.set_num_threads(available_cores())
-    if name == "cuda" and not torch.cuda.is_available():
-        raise FitError(
-            "CUDA was asked for and torch finds no GPU it can use: look at nvidia-smi, or say --device cpu"
-        )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def scenes_command(
     out: Annotated[Path, typer.Option(help="Folder for images/, images.jsonl and texts.jsonl.")],
     count: Annotated[int, typer.Option(min=1, help="Pictures to render.")] = 1000,
@@ -191,6 +176,10 @@ def fit_command(
     without_voice: Annotated[
         list[str] | None, typer.Option(help="Leave this voice or speaker out of training. Repeatable.")
     ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.0001, max=1, help="Fit on that share of the pictures, with their clips.")
+    ] = 1.0,
+    share_seed: Annotated[int, typer.Option(help="Another seed draws another share.")] = 0,
     dev_split: Annotated[
         str, typer.Option(help="Split that chooses the best weights; 'none' keeps the newest.")
     ] = "dev",
@@ -213,6 +202,7 @@ def fit_command(
         chosen = torch_device(device)
         composed = load_preset(preset, changes)
         train = open_dataset(data, "train", speech).without_voices(without_voice or ())
+        train = train.share_of_pictures(share, share_seed) if share < 1 else train
         dev = None
         if dev_split != "none":
             try:
@@ -264,7 +254,9 @@ def evaluate_command(
         from indexer.encoder import Encoder
         from training.checkpoint import load_model
         from training.datasets import open_dataset
-        from training.evaluate import Embedder, ModelEmbedder, by_voice_rows, embed, score, table
+        from training.evaluate import Embedder, ModelEmbedder, by_voice_rows, embed, score
+        from training.report.outcomes import outcomes
+        from training.report.tables import interval_table, recall_table, to_dict
 
         embedder: Embedder
         if run is not None:
@@ -283,13 +275,16 @@ def evaluate_command(
         rows = {"+".join(sorted(voice)) if voice else split: score(embedded)}
         if by_voice:
             rows |= by_voice_rows(embedded)
+        found = outcomes(embedded)
         result = {name: scores.to_dict() for name, scores in rows.items()}
+        result[next(iter(rows))] |= to_dict(found)
         if out:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         if embedded.failed:
             tell(f"{len(embedded.failed)} items did not decode, such as {embedded.failed[0]}")
-    typer.echo(json.dumps(result, indent=1) if as_json else table(rows))
+        tables = f"{recall_table(rows)}\n\n{interval_table(found)}"
+    typer.echo(json.dumps(result, indent=1) if as_json else tables)
 
 
 def export_command(
@@ -344,6 +339,7 @@ app.command("speak")(speak_command)
 app.command("fit")(fit_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
+app.command("report")(report_command)
 
 
 def main() -> None:

@@ -196,20 +196,3 @@ def by_voice_rows(embedded: Embedded) -> dict[str, Scores]:
 
 def _of_voice(embedded: Embedded, voice: str) -> Embedded:
     return only(embedded, lambda clip: clip.voice == voice)
-
-
-def table(rows: dict[str, Scores]) -> str:
-    """Markdown in the papers' form: a row a condition, both directions."""
-    head = " | ".join(f"R@{k}" for k in KS)
-    lines = [
-        f"| condition | clips | pictures | S->I {head} | P@10 | I->S {head} | P@10 |",
-        "|---" * (2 * len(KS) + 5) + "|",
-    ]
-    for name, s in rows.items():
-        there = " | ".join(f"{s.speech_to_image[k]:.3f}" for k in KS)
-        back = " | ".join(f"{s.image_to_speech[k]:.3f}" for k in KS)
-        p_there, p_back = s.precision_at_10
-        lines.append(
-            f"| {name} | {s.clips} | {s.pictures} | {there} | {p_there:.3f} | {back} | {p_back:.3f} |"
-        )
-    return "\n".join(lines)

@@ -11,30 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from indexer.media import decode_image, decode_speech
+from tests.fixtures.embedded import NOWHERE, make_embedded
 from tests.fixtures.tiny_training import make_learnable_corpus, tiny_preset
 from training.datasets import Clip, DatasetError, PairSet, Picture, open_dataset
 from training.datasets.pairs import File
-from training.evaluate import KS, Embedded, ModelEmbedder, by_voice_rows, embed, only, padded, score, table
+from training.evaluate import KS, Embedded, ModelEmbedder, by_voice_rows, embed, only, padded, score
 from training.towers.dual import DualEncoder
-
-NOWHERE = File(Path("nowhere"))
-
-
-def make_embedded(
-    captions: list[int], voices: list[str] | None = None, seed: int = 0, dim: int = 6
-) -> Embedded:
-    """captions[i] is how many clips picture i has."""
-    random = np.random.default_rng(seed)
-    clips = [
-        Clip(f"p{i}_{k}", NOWHERE, f"p{i}", voices[k] if voices else "")
-        for i, count in enumerate(captions)
-        for k in range(count)
-    ]
-    pictures = [Picture(f"p{i}", NOWHERE, f"p{i}") for i in range(len(captions))]
-    image_ND = random.standard_normal((len(pictures), dim)).astype(np.float32)
-    noise = random.standard_normal((len(clips), dim)).astype(np.float32)
-    own = np.asarray([image_ND[int(clip.identity[1:])] for clip in clips])
-    return Embedded(own + 1.5 * noise, image_ND, tuple(clips), tuple(pictures), ())
 
 
 def slow_recall(
@@ -97,17 +79,6 @@ def test_rows_by_voice_have_that_voices_clips_against_all_pictures() -> None:
     assert all(row.pictures == 5 for row in rows.values())
     annie = score(only(embedded, lambda clip: clip.voice == "Annie"))
     assert rows["Annie"] == annie
-
-
-def test_the_table_has_the_papers_columns() -> None:
-    rows = {"test": score(make_embedded([5] * 12)), "test, Annie": score(make_embedded([1] * 12))}
-    head, rule, first, second = table(rows).splitlines()
-    assert head.count("|") == rule.count("|") == first.count("|") == second.count("|")
-    assert [cell.strip() for cell in head.split("|")][4:9] == ["S->I R@1", "R@5", "R@10", "R@50", "R@100"]
-    cells = [cell.strip() for cell in first.split("|")]
-    assert cells[1:4] == ["test", "60", "12"]
-    assert float(cells[4]) == pytest.approx(rows["test"].speech_to_image[1], abs=5e-4)
-    assert float(cells[10]) == pytest.approx(rows["test"].image_to_speech[1], abs=5e-4)
 
 
 @pytest.fixture(scope="module")

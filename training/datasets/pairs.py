@@ -5,6 +5,7 @@ For captioned pictures the identity is the picture's id; for spoken digits it is
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,15 @@ class PairSet:
     def only_clips(self, keep: Callable[[Clip], bool]) -> PairSet:
         """The same set with fewer clips; pictures stay, they are the gallery."""
         return replace(self, clips=tuple(clip for clip in self.clips if keep(clip)))
+
+    def share_of_pictures(self, share: float, seed: int) -> PairSet:
+        """That share of the pictures (one at least) with their clips, drawn by hash: a smaller share of the
+        same seed is part of a larger one, and a corpus that grows changes little of it."""
+        drawn = sorted(self.pictures, key=lambda one: hashlib.sha256(f"{seed} {one.id}".encode()).digest())
+        kept = {picture.id for picture in drawn[: max(1, round(share * len(drawn)))]}
+        pictures = tuple(picture for picture in self.pictures if picture.id in kept)
+        identities = {picture.identity for picture in pictures}
+        return replace(self, pictures=pictures).only_clips(lambda clip: clip.identity in identities)
 
     def voices(self) -> list[str]:
         """Every voice or speaker, sorted; empty where the corpus does not say."""

@@ -1,0 +1,1 @@
+"""What runs came to: recall with intervals, paired comparison, curves, nearest neighbours; one HTML file."""
