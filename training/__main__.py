@@ -28,7 +28,7 @@ from training.speak import speak_command
 if TYPE_CHECKING:
     from indexer.progress import Progress as Shown
     from training.evaluate import Scores
-    from training.fit import Progress
+    from training.listener import Progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 LOSS_EVERY_SECONDS = 15.0

@@ -24,7 +24,7 @@ class Draws:
         self._count, self._rows = count, rows
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """A number of [low, high) for each of the rows; drawn for the whole batch, so that it may be split."""
+        """A number of [low, high) for each of the rows, drawn for the whole batch: it may be split."""
         return (torch.rand(self._count, generator=self._generator) * (high - low) + low)[self._rows]
 
 

@@ -88,7 +88,7 @@ def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
     """Make the folder, or check that it belongs to this very experiment; RunError says what differs."""
     run.mkdir(parents=True, exist_ok=True)
     if (run / "preset.json").is_file():
-        there = _first_difference(read_preset(run).model_dump(), preset.model_dump())
+        there = first_difference(read_preset(run).model_dump(), preset.model_dump())
         if there:
             raise RunError(f"{run} was started with {there}; give another --out, or the settings it has")
         recorded = read_data(run)
@@ -98,11 +98,17 @@ def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
                     f"{run} was started on other data ({key}: {recorded[key]}, now {data[key]}); "
                     "give another --out, or the data it has"
                 )
+        began, begins = recorded.get("warm_start"), data.get("warm_start")
+        if began != begins:
+            raise RunError(
+                f"{run} was started with the towers of {began or 'no other run'}, not {begins or 'of none'}; "
+                "give another --out, or the --warm-start it has"
+            )
     replace_text(run / "data.json", json.dumps(data, indent=1))
     replace_text(run / "preset.json", preset.model_dump_json(indent=1))
 
 
-def _first_difference(old: Any, new: Any, place: str = "") -> str:
+def first_difference(old: Any, new: Any, place: str = "") -> str:
     """The first value that is another, as `place = old, not new`; empty where all are the same."""
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = [(key, old.get(key), new.get(key)) for key in old]
@@ -110,7 +116,7 @@ def _first_difference(old: Any, new: Any, place: str = "") -> str:
         pairs = [(str(i), *both) for i, both in enumerate(zip(old, new, strict=True))]
     else:
         return "" if old == new else f"{place} = {old}, not {new}"
-    found = (_first_difference(a, b, f"{place}.{key}" if place else key) for key, a, b in pairs)
+    found = (first_difference(a, b, f"{place}.{key}" if place else key) for key, a, b in pairs)
     return next(filter(None, found), "")
 
 

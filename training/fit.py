@@ -1,8 +1,9 @@
 """The loop: batches in, gradients, steps; evaluates on dev, keeps the best weights, resumes by itself.
 
-Everything random in step n is drawn from (seed, n), so the state to resume is: step, model, averaged model,
-optimiser, best. A kill loses at most `checkpoint_every` steps, and the resumed run takes the very same
-ones, on a CPU bit for bit.
+Everything random in step n is drawn from (seed, n, row), so the state to resume is: step, model, averaged
+model, optimiser, best. A kill loses at most `checkpoint_every` steps, and the resumed run takes the very same
+ones, on a CPU bit for bit. Of several processes rank 0 alone decodes, evaluates, writes and tells.
+Shape legend: R rows of this process, B rows of the whole batch, D embedding.
 """
 
 from __future__ import annotations
@@ -14,26 +15,32 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from indexer.cores import available_cores
 from indexer.durable import replace_text
+from training.acceleration import accelerate
 from training.augment import Draws, distort
 from training.cache import cache_spec, open_cache
 from training.checkpoint import RunError, load_state, save_state, start_run
 from training.datasets.pairs import PairSet
+from training.distributed import ALONE, Ranks
 from training.evaluate import ModelEmbedder, Scores, embed, score
+from training.gradient_cache import backpropagate
+from training.journal import Journal
+from training.listener import Listener, Progress, Together
 from training.loader import Batch, Loader
-from training.objectives.mms import masked_margin_softmax
-from training.objectives.triplet import triplet_loss
+from training.objectives.build import build_objective
+from training.precision import step_precision, tower_precision
 from training.preset import Preset
 from training.towers.dual import DualEncoder
 from training.towers.speech import AugmentedFeatures
+from training.warm_start import WarmStart
 
 _log = logging.getLogger(__name__)
 
@@ -43,25 +50,6 @@ REMEDY = "start again in another --out with a lower learning rate, or look at th
 
 class FitError(Exception):
     """Training that cannot go on."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a listener is told after a step."""
-
-    step: int
-    steps: int
-    loss: float
-    learning_rate: float
-    pairs_per_second: float
-
-
-class Listener(Protocol):
-    """Shows progress; never influences it."""
-
-    def decoding(self, done: int, total: int) -> None: ...
-    def stepped(self, progress: Progress) -> None: ...
-    def evaluated(self, step: int, scores: Scores, best: bool) -> None: ...
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -79,14 +67,16 @@ def build_optimiser(model: torch.nn.Module, preset: Preset) -> torch.optim.Optim
 
 
 class Fitter:
-    """Model, optimiser and average of one run; `loss` and `step` are the whole of training."""
+    """Model, optimiser and average of one run; `embed`, `loss` and `step` are the whole of training."""
 
-    def __init__(self, preset: Preset, device: torch.device) -> None:
+    def __init__(self, preset: Preset, device: torch.device, ranks: Ranks = ALONE) -> None:
         torch.manual_seed(preset.seed)
-        self.preset, self.device = preset, device
+        self.preset, self.device, self.ranks = preset, device, ranks
         self.model = DualEncoder(preset).to(device)
         self.average = copy.deepcopy(self.model) if preset.optimiser.ema else None
         self.optimiser = build_optimiser(self.model, preset)
+        self.objective = build_objective(preset.objective)
+        accelerate(self.model, preset.compute)
         self.best = -1.0
         self.step_done = 0
 
@@ -115,26 +105,39 @@ class Fitter:
         """The weights that are evaluated and exported: the average where one is kept."""
         return self.average or self.model
 
-    def loss(self, batch: Batch) -> Tensor:
-        """One batch's loss, augmentations included."""
-        seed = self.preset.seed * 1_000_003 + batch.step
-        torch.manual_seed(seed)  # dropout
-        count = len(batch.same_BB)
-        draws = Draws(seed, count, slice(0, count))
-        pixels = batch.pixels_BHWC.to(self.device).permute(0, 3, 1, 2).to(torch.float32)
-        pixels = distort(pixels, self.preset.augment.image, self.preset.media.image_size, draws)
+    def begin_with(self, warm: WarmStart) -> None:
+        """Towers of another run, before the first step. Raises RunError where they do not fit."""
+        for model in filter(None, (self.model, self.average)):
+            warm.load_into(model, self.preset)
+
+    def embed(self, batch: Batch, rows: slice) -> tuple[Tensor, Tensor]:
+        """Rows of this process, distorted, [R, D] each; the same at every call for the same weights."""
+        waveform, valid, pixels = (
+            tensor[rows].to(self.device, non_blocking=True)
+            for tensor in (batch.waveform_RS, batch.samples_valid_R, batch.pixels_RHWC)
+        )
+        first = batch.rows.start + rows.start
+        draws = Draws(self._seed(batch), len(batch), slice(first, first + len(valid)))
+        torch.manual_seed(self._seed(batch, first))  # dropout
         for module in self.model.modules():
             if isinstance(module, AugmentedFeatures):
                 module.draws = draws
-        speech_BD = self.model.speech(
-            batch.waveform_BS.to(self.device), batch.samples_valid_B.to(self.device)
-        )
-        image_BD = self.model.image.embed_float(pixels.contiguous(memory_format=torch.channels_last))
-        scores_BB, same_BB = self.model.scores(speech_BD, image_BD), batch.same_BB.to(self.device)
-        margin = self.preset.objective.margin_at(batch.step)
-        if self.preset.objective.name == "triplet":
-            return triplet_loss(scores_BB, same_BB, margin, torch.Generator().manual_seed(seed))
-        return masked_margin_softmax(scores_BB, same_BB, margin)
+        pixels = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        pixels = distort(pixels, self.preset.augment.image, self.preset.media.image_size, draws)
+        with tower_precision(self.preset.compute, self.device):
+            speech_RD = self.model.speech(waveform.to(torch.float32) / 32768, valid)
+            image_RD = self.model.image.embed_float(pixels.contiguous(memory_format=torch.channels_last))
+        return speech_RD, image_RD
+
+    def loss(self, batch: Batch, speech_BD: Tensor, image_BD: Tensor) -> Tensor:
+        """The batch's loss. Raises FitError where it is not finite."""
+        generator = torch.Generator().manual_seed(self._seed(batch, len(batch)))
+        scores_BB = self.model.scores(speech_BD, image_BD)
+        loss = self.objective(scores_BB, batch.same_BB.to(self.device), batch.step, generator)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise FitError(f"the loss is {value} at step {batch.step}; {REMEDY}")
+        return loss
 
     def step(self, batch: Batch) -> float:
         """Forward, backward, update, average; returns the loss.
@@ -142,15 +145,17 @@ class Fitter:
         Raises FitError, before any weight changes, when the loss or its gradient is not finite.
         """
         self.model.train()
-        rate = self.preset.learning_rate_at(batch.step)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        loss = self.loss(batch)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise FitError(f"the loss is {value} at step {batch.step}; {REMEDY}")
+            group["lr"] = self.preset.learning_rate_at(batch.step)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with step_precision(self.device):
+            loss = backpropagate(
+                self.model,
+                lambda rows: self.embed(batch, rows),
+                batch.chunks(),
+                lambda speech_BD, image_BD: self.loss(batch, speech_BD, image_BD),
+                self.ranks,
+            )
         limit = self.preset.optimiser.clip_norm or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         if not math.isfinite(norm):
@@ -158,7 +163,11 @@ class Fitter:
         self.optimiser.step()
         self.step_done = batch.step + 1
         self._update_average(batch.step)
-        return value
+        return float(loss)
+
+    def _seed(self, batch: Batch, row: int = 0) -> int:
+        """Of what is drawn for a step, from a row on; the row past the last stands for the loss."""
+        return self.preset.seed * 1_000_003 + batch.step + (row << 40)
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
@@ -185,47 +194,50 @@ def fit(
     cache: Path | None = None,
     workers: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    warm: WarmStart | None = None,
+    ranks: Ranks = ALONE,
 ) -> Scores | None:
     """Fit `preset` on `train`, into `run`; goes on where a killed run stopped.
 
-    `stop` is asked after every step; a true answer saves the state and ends. Returns the last dev scores
-    made by this call, if any. Raises RunError for a folder of another experiment, DatasetError and
-    PresetError for what does not fit together, FitError for training that diverges.
+    `stop` is asked after every step; a true answer in any process saves the state and ends. Returns the last
+    dev scores made by this call, if any. Raises RunError for a folder of another experiment, DatasetError,
+    PresetError and UnevenShare for what does not fit together, FitError for training that diverges, RankLost
+    when another process has ended.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    start_run(run, preset, describe(train))
-    spec = cache_spec(preset.media.spec())
-    decoded = open_cache(train, spec, cache or run / "cache", workers or available_cores(), listener.decoding)
-    for reason, count in decoded.skipped.items():
-        _log.warning("left out of training: %d x %s", count, reason)
+    if ranks.first:
+        origin = {"warm_start": warm.origin(run)} if warm else {}
+        start_run(run, preset, describe(train) | origin)
+    spec, folder = cache_spec(preset.media.spec()), cache or run / "cache"
+    decoded = ranks.first_alone(
+        lambda: open_cache(train, spec, folder, workers or available_cores(), listener.decoding)
+    )
     max_samples = round(preset.media.max_seconds * preset.media.sample_rate_hz)
-    loader = Loader(decoded, preset.stages, preset.seed, max_samples)
-    fitter = Fitter(preset, device)
+    pinned = device.type == "cuda"
+    loader = Loader(decoded, preset.stages, preset.seed, max_samples, ranks=ranks, pinned=pinned)
+    fitter = Fitter(preset, device, ranks)
     if (run / "last.pt").is_file():
         fitter.restore(load_state(run / "last.pt"))
-    scores = None
-    started, counted = time.monotonic(), 0
-    with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+    elif warm:
+        fitter.begin_with(warm)
+    scores, pairs, started = None, 0, time.monotonic()
+    with ExitStack() as stack:
+        told = Together([stack.enter_context(Journal(run)), listener] if ranks.first else [])
+        for reason, count in decoded.skipped.items() if ranks.first else ():
+            _log.warning("left out of training: %d x %s", count, reason)
         for batch in loader.batches(fitter.step_done, preset.steps):
             loss = fitter.step(batch)
-            counted += len(batch.samples_valid_B)
-            rate = counted / (time.monotonic() - started)
-            progress = Progress(batch.step + 1, preset.steps, loss, preset.learning_rate_at(batch.step), rate)
-            listener.stepped(progress)
-            if batch.step % 10 == 0:
-                log.write(
-                    json.dumps({"step": batch.step, "loss": round(loss, 5), "pairs_per_s": round(rate, 1)})
-                    + "\n"
-                )
+            pairs += len(batch)
+            rate = preset.learning_rate_at(batch.step)
+            speed = pairs / (time.monotonic() - started)
+            told.stepped(Progress(fitter.step_done, preset.steps, loss, rate, speed))
             last = fitter.step_done == preset.steps
-            if last or fitter.step_done % preset.evaluate_every == 0:
+            if ranks.first and (last or fitter.step_done % preset.evaluate_every == 0):
                 paused = time.monotonic()
-                scores = _judge(fitter, dev, run, listener)
+                scores = _judge(fitter, dev, run, told)
                 started += time.monotonic() - paused
-                log.write(json.dumps({"step": fitter.step_done, "dev": scores and scores.to_dict()}) + "\n")
-                log.flush()
-            stopped = stop()
-            if last or stopped or fitter.step_done % preset.checkpoint_every == 0:
+            stopped = ranks.any(stop())
+            if ranks.first and (last or stopped or fitter.step_done % preset.checkpoint_every == 0):
                 save_state(run / "last.pt", fitter.state())
             if stopped:
                 break

@@ -2,9 +2,9 @@
 
 An epoch visits every picture once, each with one of its clips drawn at random; the few that do not fill a
 batch wait for another epoch. A clip longer than the model hears is cut at a random place; shorter ones are
-padded to the longest, rounded up to 4,000 samples. A stage may ask for clips of like length together: else
-those of Flickr8k, 3.1 s on average, are padded to 6.0 s in batches of 128.
-Shape legend: B batch, S samples, H W picture size.
+padded to the longest of the whole batch, rounded up to 4,000 samples. A stage may ask for clips of like
+length together: else those of Flickr8k, 3.1 s on average, are padded to 6.0 s in batches of 128.
+Shape legend: B batch, R rows of this process, S samples, H W picture size.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import torch
@@ -21,22 +23,39 @@ from torch import Tensor
 
 from training.cache import Cache
 from training.datasets.pairs import DatasetError
+from training.distributed import ALONE, Ranks
 from training.preset import Stage
 
-AHEAD = 2
+THREADS = 2
+AHEAD = 3
 """Batches prepared while one is used."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """waveform [B, S] float32, samples_valid [B] int64, pixels uint8 [B, H, W, 3], same [B, B] bool."""
+    """waveform [R, S] int16, samples_valid [R] int64, pixels uint8 [R, H, W, 3], same [B, B] bool.
+
+    `rows` says where in the batch these R stand. Samples and pixels become floats where they are used: they
+    are four times smaller on the way there.
+    """
 
     step: int
     stage: Stage
-    waveform_BS: Tensor
-    samples_valid_B: Tensor
-    pixels_BHWC: Tensor
+    rows: slice
+    waveform_RS: Tensor
+    samples_valid_R: Tensor
+    pixels_RHWC: Tensor
     same_BB: Tensor
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.same_BB)
+
+    def chunks(self) -> list[slice]:
+        """The stage's chunks of these R, in order."""
+        rows = len(self.samples_valid_R)
+        size = self.stage.chunk or rows
+        return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 class Sampler:
@@ -48,15 +67,14 @@ class Sampler:
 
     def __init__(self, cache: Cache, stage: Stage, seed: int) -> None:
         self.stage, self.seed = stage, seed
-        clips = defaultdict(list)
+        spoken = defaultdict(list)
         for i, identity in enumerate(cache.clip_identities):
-            clips[identity].append(i)
-        self.clips = {identity: np.asarray(indices) for identity, indices in clips.items()}
-        self.identities = cache.picture_identities
+            spoken[identity].append(i)
         chosen = [
             i
             for i, tags in enumerate(cache.picture_tags)
-            if (not stage.levels or tags.get("level") in stage.levels) and self.identities[i] in self.clips
+            if (not stage.levels or tags.get("level") in stage.levels)
+            and cache.picture_identities[i] in spoken
         ]
         if len(chosen) < stage.batch:
             levels = f" of level {' or '.join(stage.levels)}" if stage.levels else ""
@@ -65,44 +83,66 @@ class Sampler:
                 f"{len(chosen)} of {len(cache.picture_tags)} are; take a smaller batch or more data"
             )
         self.pictures = np.asarray(chosen)
+        # Picture i of these is heard as one of clips[clip_starts[i]:][:clip_counts[i]].
+        self.clips = np.concatenate(list(spoken.values()))
+        counts = np.asarray([len(clips) for clips in spoken.values()])
+        number = {identity: i for i, identity in enumerate(spoken)}
+        said = np.asarray([number[cache.picture_identities[i]] for i in chosen])
+        self.clip_counts, self.clip_starts = counts[said], (np.cumsum(counts) - counts)[said]
         groups = [cache.picture_tags[i].get(stage.group_by, "") if stage.group_by else "" for i in chosen]
         if stage.group_by and not any(groups):
             raise DatasetError(f"no picture has the {stage.group_by!r} that a stage of the preset groups by")
         self.groups = np.unique(groups, return_inverse=True)[1]
         self.samples = np.diff(cache.offsets)
         self.per_epoch = len(chosen) // stage.batch
-        self._planned: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._epoch = lru_cache(maxsize=2)(self._plan)  # two: threads meet where one ends and one begins
+        self._planning = Lock()
 
-    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _plan(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Pictures and clips of the epoch's batches, [batches, B] each; the batches in random order."""
-        if self._planned is None or self._planned[0] != epoch:
-            random = np.random.default_rng((self.seed, epoch))
-            order = random.permutation(len(self.pictures))[: self.per_epoch * self.stage.batch]
-            clips = np.zeros(len(self.pictures), dtype=np.int64)
-            clips[order] = [random.choice(self.clips[self.identities[self.pictures[i]]]) for i in order]
-            length = self.samples[clips] if self.stage.by_length else np.zeros_like(clips)
-            split = round(len(order) * self.stage.group_share) if self.stage.group_by else 0
-            grouped, rest = order[:split], order[split:]
-            relabelled = random.permutation(int(self.groups.max()) + 1)[self.groups]
-            grouped = grouped[np.lexsort((length[grouped], relabelled[grouped]))]
-            rest = rest[np.argsort(length[rest], kind="stable")]
-            batches = np.concatenate([grouped, rest]).reshape(self.per_epoch, self.stage.batch)
-            batches = random.permutation(batches)
-            self._planned = (epoch, self.pictures[batches], clips[batches])
-        return self._planned[1:]
+        random = np.random.default_rng((self.seed, epoch))
+        order = random.permutation(len(self.pictures))[: self.per_epoch * self.stage.batch]
+        clips = np.zeros(len(self.pictures), dtype=np.int64)
+        places = random.integers(self.clip_counts[order])
+        clips[order] = self.clips[self.clip_starts[order] + places]
+        length = self.samples[clips] if self.stage.by_length else np.zeros_like(clips)
+        split = round(len(order) * self.stage.group_share) if self.stage.group_by else 0
+        grouped, rest = order[:split], order[split:]
+        relabelled = random.permutation(int(self.groups.max()) + 1)[self.groups]
+        grouped = grouped[np.lexsort((length[grouped], relabelled[grouped]))]
+        rest = rest[np.argsort(length[rest], kind="stable")]
+        batches = np.concatenate([grouped, rest]).reshape(self.per_epoch, self.stage.batch)
+        batches = random.permutation(batches)
+        return self.pictures[batches], clips[batches]
 
     def batch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of pictures and clips of the stage's batch `number`, pairwise."""
         epoch, place = divmod(number, self.per_epoch)
-        pictures, clips = self._epoch(epoch)
+        with self._planning:
+            pictures, clips = self._epoch(epoch)
         return pictures[place], clips[place]
 
 
 class Loader:
-    """All stages' batches in order, prepared ahead in a thread."""
+    """All stages' batches in order, this process's rows of each, prepared ahead in threads.
 
-    def __init__(self, cache: Cache, stages: tuple[Stage, ...], seed: int, max_samples: int) -> None:
+    Raises UnevenShare where a stage's batch cannot be shared among the ranks and their chunks. `pinned` puts
+    batches into memory from which a GPU copies while it computes.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        stages: tuple[Stage, ...],
+        seed: int,
+        max_samples: int,
+        *,
+        ranks: Ranks = ALONE,
+        pinned: bool = False,
+    ) -> None:
         self.cache, self.stages, self.seed, self.max_samples = cache, stages, seed, max_samples
+        self.pinned = pinned
+        self.rows = [ranks.share(stage.batch, stage.chunk) for stage in stages]
         self.samplers = [Sampler(cache, stage, seed + 1000 * i) for i, stage in enumerate(stages)]
 
     def stage_at(self, step: int) -> tuple[int, int]:
@@ -117,30 +157,28 @@ class Loader:
         """The batch of a step; the same at every call."""
         index, number = self.stage_at(step)
         pictures, clips = self.samplers[index].batch(number)
+        rows = self.rows[index]
         random = np.random.default_rng((self.seed, 11, step))
-        waves = []
-        for clip in clips:
-            wave = self.cache.samples[self.cache.offsets[clip] : self.cache.offsets[clip + 1]]
-            spare = len(wave) - self.max_samples
-            start = int(random.integers(spare + 1)) if spare > 0 else 0
-            waves.append(wave[start : start + self.max_samples])
-        longest = min(self.max_samples, -(-max(len(wave) for wave in waves) // 4000) * 4000)
-        waveform = np.zeros((len(waves), longest), dtype=np.float32)
-        for row, wave in zip(waveform, waves, strict=True):
-            row[: len(wave)] = wave
-        identities = np.asarray([self.cache.picture_identities[i] for i in pictures])
-        return Batch(
-            step,
-            self.stages[index],
-            torch.from_numpy(waveform / 32768),
-            torch.tensor([len(wave) for wave in waves]),
-            torch.from_numpy(self.cache.pictures[pictures]),
+        begins, ends = self.cache.offsets[clips], self.cache.offsets[clips + 1]
+        for row in np.flatnonzero(ends - begins > self.max_samples):
+            begins[row] += random.integers(ends[row] - begins[row] - self.max_samples + 1)
+        ends = np.minimum(ends, begins + self.max_samples)
+        longest = min(self.max_samples, -(-int((ends - begins).max()) // 4000) * 4000)
+        waveform = np.zeros((rows.stop - rows.start, longest), dtype=np.int16)
+        for wave, begin, end in zip(waveform, begins[rows], ends[rows], strict=True):
+            wave[: end - begin] = self.cache.samples[begin:end]
+        identities = np.unique([self.cache.picture_identities[i] for i in pictures], return_inverse=True)[1]
+        tensors = (
+            torch.from_numpy(waveform),
+            torch.from_numpy((ends - begins)[rows]),
+            torch.from_numpy(self.cache.pictures[pictures[rows]]),
             torch.from_numpy(identities[:, None] == identities[None, :]),
         )
+        return Batch(step, self.stages[index], rows, *(t.pin_memory() if self.pinned else t for t in tensors))
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
-        """Steps first to last - 1, prepared ahead in a thread; what fails there is raised at its step."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        """Steps first to last - 1, prepared ahead; what fails in a thread is raised at its step."""
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="batches") as pool:
             waiting = deque(pool.submit(self.load, step) for step in range(first, min(first + AHEAD, last)))
             try:
                 for step in range(first, last):

@@ -196,16 +196,28 @@ class Stage(_Table):
     """Part of the schedule. `levels` keeps pictures of those levels only.
 
     `group_by` draws `group_share` of the batches from pictures that share that metadata value, so that it
-    alone tells nothing apart. Where a group ends inside a batch, the next one fills it. `by_length` puts clips
-    of like length into a batch, so that little of it is padding.
+    alone tells nothing apart. Where a group ends inside a batch, the next one fills it. `by_length` puts
+    clips of like length into a batch, so that little of it is padding. `chunk` pairs are embedded at a time,
+    so that a batch may be larger than memory; 0 embeds all at once. Batch norm knows a chunk's pairs only.
     """
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=1)
+    chunk: int = Field(default=0, ge=0)
     levels: tuple[str, ...] = ()
     group_by: str = ""
     group_share: float = Field(default=0.0, ge=0, le=1)
     by_length: bool = False
+
+
+class Compute(_Table):
+    """How steps are computed. precision is the towers'; weights, front ends, norms and loss are float32.
+
+    On CUDA, float32 towers multiply in TF32. compile hands the towers to torch.compile.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
 
 
 class Preset(_Table):
@@ -220,6 +232,7 @@ class Preset(_Table):
     objective: Objective
     optimiser: Optimiser
     augment: Augment = Augment()
+    compute: Compute = Compute()
     stages: tuple[Stage, ...] = Field(min_length=1)
     seed: int = Field(default=1, ge=0)
     evaluate_every: int = Field(default=500, ge=1)

@@ -36,11 +36,11 @@ def make_cache(pictures: int = 24, clips_each: int = 3, *, settings: int = 4, lo
 
 
 def shown(batch: Batch) -> list[int]:
-    return [int(value) for value in batch.pixels_BHWC[:, 0, 0, 0]]
+    return [int(value) for value in batch.pixels_RHWC[:, 0, 0, 0]]
 
 
 def said(batch: Batch) -> list[int]:
-    return [round(float(value) * 32768) for value in batch.waveform_BS[:, 0]]
+    return [int(value) for value in batch.waveform_RS[:, 0]]
 
 
 def test_a_step_is_the_same_at_every_call_and_in_every_order() -> None:
@@ -51,9 +51,9 @@ def test_a_step_is_the_same_at_every_call_and_in_every_order() -> None:
     for ours, others in ((forwards, backwards), (forwards[7:], resumed)):
         for a, b in zip(ours, others, strict=True):
             assert a.step == b.step
-            assert torch.equal(a.waveform_BS, b.waveform_BS)
-            assert torch.equal(a.samples_valid_B, b.samples_valid_B)
-            assert torch.equal(a.pixels_BHWC, b.pixels_BHWC)
+            assert torch.equal(a.waveform_RS, b.waveform_RS)
+            assert torch.equal(a.samples_valid_R, b.samples_valid_R)
+            assert torch.equal(a.pixels_RHWC, b.pixels_RHWC)
     other = Loader(cache, stages, 2, 16_000).load(0)
     assert shown(other) != shown(forwards[0])
 
@@ -80,10 +80,10 @@ def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
 
 def test_a_batch_holds_the_samples_and_says_which_are_its_own() -> None:
     batch = Loader(make_cache(), (Stage(steps=4, batch=6),), 1, 16_000).load(0)
-    assert batch.waveform_BS.shape[1] % 4000 == 0
-    assert batch.waveform_BS.dtype == torch.float32
-    for wave, valid, clip in zip(batch.waveform_BS, batch.samples_valid_B, said(batch), strict=True):
-        assert (wave[:valid] == clip / 32768).all()
+    assert batch.waveform_RS.shape[1] % 4000 == 0
+    assert batch.waveform_RS.dtype == torch.int16
+    for wave, valid, clip in zip(batch.waveform_RS, batch.samples_valid_R, said(batch), strict=True):
+        assert (wave[:valid] == clip).all()
         assert (wave[valid:] == 0).all()
     assert torch.equal(batch.same_BB, torch.eye(6, dtype=torch.bool))
 
@@ -96,8 +96,8 @@ def test_clips_too_long_are_cut_at_random_places() -> None:
     starts = set()
     for step in range(20):
         batch = loader.load(step)
-        assert batch.waveform_BS.shape == (6, 16_000)
-        assert (batch.samples_valid_B == 16_000).all()
+        assert batch.waveform_RS.shape == (6, 16_000)
+        assert (batch.samples_valid_R == 16_000).all()
         starts.update(said(batch))
     assert len(starts) > 100
 
@@ -162,7 +162,8 @@ def padding(stage: Stage, cache: Cache) -> float:
     """Share of an epoch's samples that are padding, as batches are padded to their longest clip."""
     sampler = Sampler(cache, stage, 1)
     lengths = [sampler.samples[sampler.batch(number)[1]] for number in range(sampler.per_epoch)]
-    return 1 - sum(map(sum, lengths)) / sum(len(batch) * max(batch) for batch in lengths)
+    held = sum(len(batch) * int(max(batch)) for batch in lengths)
+    return 1 - int(sum(map(sum, lengths))) / held
 
 
 def test_batches_by_length_hold_little_padding_and_every_picture() -> None:

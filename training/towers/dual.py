@@ -29,7 +29,8 @@ class Finish(nn.Module):
         self.normalise = config.similarity == "cosine"
 
     def forward(self, vectors_BD: Tensor) -> Tensor:
-        centred_BD: Tensor = self.centre(vectors_BD)
+        single_BD = vectors_BD.to(torch.promote_types(vectors_BD.dtype, torch.float32))  # of bfloat16 towers
+        centred_BD: Tensor = self.centre(single_BD)
         return functional.normalize(centred_BD, dim=1) if self.normalise else centred_BD
 
 

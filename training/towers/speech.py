@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.augment import Draws, add_noise, spec_augment, warp
+from training.precision import full_precision
 from training.preset import PresetError, SpeechAugment, SpeechTowerConfig
 from training.towers.backbone import build_backbone, num_features
 from training.towers.features import Features
@@ -30,15 +31,19 @@ class AugmentedFeatures(nn.Module):
         if not self.training or self.draws is None:
             features_BTM, mask_BT = self.features(waveform_BS, samples_valid_B)
             return features_BTM, mask_BT
+        with full_precision(waveform_BS.device):
+            return self._distorted(waveform_BS, samples_valid_B, self.draws)
+
+    def _distorted(self, waveform_BS: Tensor, samples_valid_B: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         a = self.augment
         log_mel_BTM, mask_BT = self.features.log_mel(waveform_BS, samples_valid_B)
         if a.noise_share:
-            log_mel_BTM = add_noise(log_mel_BTM, mask_BT, a.noise_snr_db, a.noise_share, self.draws)
+            log_mel_BTM = add_noise(log_mel_BTM, mask_BT, a.noise_snr_db, a.noise_share, draws)
         if a.warp_frequency or a.warp_time:
-            log_mel_BTM = warp(log_mel_BTM, a.warp_frequency, a.warp_time, self.draws)
+            log_mel_BTM = warp(log_mel_BTM, a.warp_frequency, a.warp_time, draws)
         features_BTM = self.features.finish(log_mel_BTM, mask_BT)
         if a.masks:
-            features_BTM = spec_augment(features_BTM, a.frequency_mask, a.time_mask, a.masks, self.draws)
+            features_BTM = spec_augment(features_BTM, a.frequency_mask, a.time_mask, a.masks, draws)
         return features_BTM, mask_BT
 
 

@@ -1,0 +1,41 @@
+"""The evaluations of a run as a table for the terminal, from its log: those before an interruption, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+KS = (1, 5, 10)
+
+
+def evaluations(run: Path) -> dict[int, dict[str, Any]]:
+    """Step -> dev scores, in the order of steps; the newest of a step, and no line that a kill tore."""
+    found: dict[int, dict[str, Any]] = {}
+    for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record.get("dev"):
+            found[record["step"]] = record["dev"]
+    return dict(sorted(found.items()))
+
+
+def evaluation_table(run: Path, kept: int | None) -> Table | None:
+    """Recall both ways at every evaluation; the step whose weights are kept is marked. None without any."""
+    found = evaluations(run)
+    if not found:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, title="dev", title_justify="left")
+    names = ("step", *(f"{way} R@{k}" for way in ("S→I", "I→S") for k in KS))
+    for name in names:
+        table.add_column(name, justify="right")
+    for step, scores in found.items():
+        ways = (scores["speech_to_image"], scores["image_to_speech"])
+        cells = [f"{way[f'R@{k}']:.3f}" for way in ways for k in KS]
+        table.add_row(f"{step:,}", *cells, style="bold" if step == kept else None)
+    return table
