@@ -6,6 +6,7 @@ from pathlib import Path
 
 from training.datasets.digits import is_digits, read_digits
 from training.datasets.flickr8k import is_flickr8k, read_flickr8k
+from training.datasets.labelled import is_labelled, read_labelled
 from training.datasets.manifest import is_pairs_folder, read_pairs_folder
 from training.datasets.named import is_named_folder, read_named_folder
 from training.datasets.pairs import Clip, DatasetError, PairSet, Picture
@@ -16,6 +17,7 @@ _READERS = (
     (is_pairs_folder, read_pairs_folder),
     (is_flickr8k, read_flickr8k),
     (is_digits, read_digits),
+    (is_labelled, read_labelled),
     (is_named_folder, read_named_folder),
 )
 
@@ -31,5 +33,6 @@ def open_dataset(folder: Path, split: str, speech: Path | None = None) -> PairSe
             return read(folder, split, speech)
     raise DatasetError(
         f"{folder} is no corpus known here: a pairs folder (images.jsonl, captions.jsonl), Flickr8k "
-        "(Flickr8k.token.txt), spoken digits (fsdd, mnist), or images/ and speech/ with files of equal names"
+        "(Flickr8k.token.txt), spoken digits (fsdd, mnist), labelled pictures (classes.tsv, train/), "
+        "or images/ and speech/ with files of equal names"
     )

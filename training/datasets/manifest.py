@@ -19,7 +19,7 @@ def is_pairs_folder(folder: Path) -> bool:
     return (folder / "images.jsonl").is_file()
 
 
-def _lines(path: Path, required: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path, required: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """Every record with the `required` strings in it. Raises DatasetError naming the line that is not one."""
     seen: set[str] = set()
     with path.open("rb") as file:
@@ -51,13 +51,13 @@ def read_pairs_folder(folder: Path, split: str, speech: Path | None = None) -> P
     skipped: Counter[str] = Counter()
     split_of: dict[str, str] = {}
     pictures = []
-    for record in _lines(folder / "images.jsonl", ("id", "path")):
+    for record in read_lines(folder / "images.jsonl", ("id", "path")):
         split_of[record["id"]] = record.get("split", "train")
         if split_of[record["id"]] == split:
             tags = {key: str(value) for key, value in record.items() if isinstance(value, str | int)}
             pictures.append(Picture(record["id"], File(folder / record["path"]), record["id"], tags))
     clips = []
-    for record in _lines(captions, ("id", "path", "image_id")):
+    for record in read_lines(captions, ("id", "path", "image_id")):
         if record["image_id"] not in split_of:
             skipped["spoken caption without a picture"] += 1
         elif split_of[record["image_id"]] == split:
