@@ -40,7 +40,7 @@ def test_every_clip_of_a_class_belongs_to_every_picture_of_it(corpus: Path) -> N
     assert all(clip.id.startswith(clip.identity) for clip in train.clips)
     assert 45 < len(train.clips) < 60
     assert train.skipped == {"picture without a spoken caption": 2}
-    assert all(item.media.read() for item in (*train.pictures, *train.clips))
+    assert all(media.read() for media in [p.media for p in train.pictures] + [c.media for c in train.clips])
 
 
 def test_dev_is_the_folder_val_with_clips_of_its_own(corpus: Path) -> None:
