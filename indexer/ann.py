@@ -193,10 +193,14 @@ def build(
     return AnnIndex(index, threads=threads)
 
 
-def read(path: Path, *, device: Device = "cpu", threads: int | None = None) -> AnnIndex:
-    """Load an index file whose digest the caller has checked: FAISS trusts what it reads."""
+def read(path: Path, *, device: Device = "cpu", threads: int | None = None, mapped: bool = False) -> AnnIndex:
+    """Load an index file whose digest the caller has checked: FAISS trusts what it reads.
+
+    `mapped` leaves the vectors in the file, as far as FAISS can: processes that map it share its memory, and
+    it may be deleted meanwhile, but never altered.
+    """
     try:
-        index = faiss.read_index(str(path))
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
     except RuntimeError as error:
         reason = str(error).rsplit(": ", 1)[-1]
         raise AnnError(f"{path} is not an index FAISS {faiss.__version__} can read ({reason}).") from error

@@ -89,18 +89,21 @@ class Encoder:
         return self._fitting(self.bucket(media))
 
     def warming(self) -> Iterator[tuple[int, ...]]:
-        """Runs every shape once and gives it, the largest first: what the runtime keeps then suffices."""
-        edge = self._media.image_size
+        """Runs the fullest batches, then one input of every bucket, the longest first; gives each shape.
+
+        What the runtime keeps of a shape it then has, and need not grow for a shorter one.
+        """
+        edge, longest = self._media.image_size, self._media.max_samples
         for size in (self._max_batch, 1):
             pixels_BHWC = np.zeros((size, edge, edge, 3), dtype=np.uint8)
             self._image.run({"pixels": pixels_BHWC})
             yield pixels_BHWC.shape
-        bucket = round(_BUCKET_SECONDS * self._media.sample_rate_hz)
-        for padded in sorted({self._padded(n) for n in range(1, self._media.max_samples + 1, bucket)})[::-1]:
-            for size in (self._fitting(padded), 1):
-                waveform_BS = np.zeros((size, padded), dtype=np.float32)
-                self._speech.run({"waveform": waveform_BS, "samples_valid": np.full(size, padded, np.int64)})
-                yield waveform_BS.shape
+        step = round(_BUCKET_SECONDS * self._media.sample_rate_hz)
+        buckets = sorted({self._padded(length) for length in range(1, longest + 1, step)})[::-1]
+        for size, padded in ((self._fitting(longest), longest), *((1, bucket) for bucket in buckets)):
+            waveform_BS = np.zeros((size, padded), dtype=np.float32)
+            self._speech.run({"waveform": waveform_BS, "samples_valid": np.full(size, padded, np.int64)})
+            yield waveform_BS.shape
 
     def speech(self, waveforms: Sequence[Waveform]) -> NDArray[np.float32]:
         """Embeddings float32 [N, dim] in the order of `waveforms`.

@@ -8,13 +8,16 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from typer.core import TyperGroup
 
 from indexer.cores import available_cores
+from service.rate.command import rate_command
 from service.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -23,13 +26,22 @@ if TYPE_CHECKING:
 _ONLY_IN_ENVIRONMENT = {"operator_key"}  # a command line can be read by every user of the machine
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+class _ServeUnlessNamed(TyperGroup):
+    """`python -m service --index X` serves; another command has to be named first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["serve", *args])
+
+
+app = typer.Typer(cls=_ServeUnlessNamed, add_completion=False, pretty_exceptions_enable=False)
 
 
 def serve(**given: Any) -> None:
     """Serve an index: nearest images and spoken captions over HTTP, and the web page at /.
 
     Promote and rollback over HTTP need an operator key, which is read from SAYSEE_OPERATOR_KEY alone.
+    `python -m service rate --help` has the page for human ratings.
     """
     settings = _settings({name: value for name, value in given.items() if value is not None})
     _limit_threads(settings)
@@ -45,8 +57,10 @@ def serve(**given: Any) -> None:
             for name, value in given.items():  # the workers read the environment
                 if value is not None:
                     os.environ[PREFIX + name.upper()] = str(value)
-            if not server.serve_with_workers(settings, "service.__main__:worker"):
-                raise typer.Exit(1)
+            with TemporaryDirectory(prefix="saysee-") as counts:
+                os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # where service.metrics adds up all workers
+                if not server.serve_with_workers(settings, "service.__main__:worker"):
+                    raise typer.Exit(1)
     except (server.CannotListen, *UNFIT) as error:
         if settings.debug:
             raise
@@ -117,7 +131,8 @@ def _give_options() -> None:
     ]
     serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     serve.__annotations__ = {option.name: option.annotation for option in options}
-    app.command()(serve)
+    app.command("serve")(serve)
+    app.command("rate")(rate_command)
 
 
 _give_options()

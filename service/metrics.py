@@ -1,17 +1,25 @@
-"""What Prometheus may ask of one server process, in a registry of its own: two apps never share counts."""
+"""What Prometheus may ask, in a registry of its own: two apps never share counts.
+
+Of several workers whichever is asked answers for all: where PROMETHEUS_MULTIPROC_DIR was set before the
+process began, prometheus_client keeps what each counts in files there, and what is asked is their sum.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -22,9 +30,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        if not _shared():  # these tell of one process only
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+            GCCollector(registry=self.registry)
         self.stage_seconds = Histogram(
             "saysee_stage_seconds",
             "Seconds a query spent in a stage; queue is waiting for a core or a batch.",
@@ -43,15 +52,22 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge(
-            "saysee_requests_in_flight", "Requests being answered now.", registry=self.registry
+            "saysee_requests_in_flight",
+            "Requests being answered now.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.queue_requests = Gauge(
-            "saysee_queue_requests", "Queries let in and not answered yet.", registry=self.registry
+            "saysee_queue_requests",
+            "Queries let in and not answered yet.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.queue_seconds = Gauge(
             "saysee_queue_seconds",
             "Seconds that what was let in will take at the pace measured.",
             registry=self.registry,
+            multiprocess_mode="livemax",
         )
         self.batch_size = Histogram(
             "saysee_batch_size",
@@ -68,15 +84,17 @@ class Metrics:
         )
         self.generation_info = Gauge(
             "saysee_generation_info",
-            "1 for the generation being served.",
+            "1 for the generation being served, 0 for those before it.",
             ["generation", "model", "provider"],
             registry=self.registry,
+            multiprocess_mode="livemax",
         )
         self.generation_items = Gauge(
             "saysee_generation_items",
             "Items in the served generation.",
             ["collection"],
             registry=self.registry,
+            multiprocess_mode="livemax",
         )
         self.swaps = Counter(
             "saysee_swaps",
@@ -89,27 +107,56 @@ class Metrics:
             "Canaries that did not come through the whole path.",
             registry=self.registry,
         )
-        self.ready = Gauge("saysee_ready", "1 while /readyz says ready.", registry=self.registry)
+        self.ready = Gauge(
+            "saysee_ready",
+            "1 while /readyz says ready.",
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
         self.degraded = Gauge(
-            "saysee_degraded", "1 for each reason that /readyz names.", ["reason"], registry=self.registry
+            "saysee_degraded",
+            "1 for each reason that /readyz names.",
+            ["reason"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
         )
 
     def serving(self, generation: str, model: str, provider: str, counts: Mapping[str, int]) -> None:
-        """Say which generation is served from now on; the labels of the one before go away."""
-        self.generation_info.clear()
+        """Say which generation is served from now on."""
+        _zero(self.generation_info)
         self.generation_info.labels(generation, model, provider).set(1)
-        self.generation_items.clear()
+        _zero(self.generation_items)
         for collection, count in counts.items():
             self.generation_items.labels(collection).set(count)
 
     def health(self, ready: bool, reasons: Mapping[str, str]) -> None:
         self.ready.set(1 if ready else 0)
-        self.degraded.clear()
+        _zero(self.degraded)
         for reason in reasons:
             self.degraded.labels(reason).set(1)
 
     def exposition(self) -> bytes:
-        return generate_latest(self.registry)
+        if not _shared():
+            return generate_latest(self.registry)
+        folder = os.environ[_FOLDER]
+        for file in Path(folder).glob("gauge_live*.db"):
+            pid = int(file.stem.rpartition("_")[2])
+            if not Path(f"/proc/{pid}").exists():
+                mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def _shared() -> bool:
+    return _FOLDER in os.environ
+
+
+def _zero(gauge: Gauge) -> None:
+    """Labels cannot be taken back from files that several processes read, but they can say 0."""
+    for metric in gauge.collect():
+        for sample in metric.samples:
+            gauge.labels(**sample.labels).set(0)
 
 
 class CountRequests:

@@ -141,7 +141,11 @@ class Keeper:
         """Open, verify and try a generation aside; nothing of it stays open when it fails."""
         started = time.perf_counter()
         opened = store.open_index(
-            self._index, generation, device=self._settings.index_device, threads=self._threads
+            self._index,
+            generation,
+            device=self._settings.index_device,
+            threads=self._threads,
+            mapped=self._settings.workers > 1,  # then they share its memory
         )
         try:
             snapshot = Snapshot(opened, self._encoder_for(opened), read_golden(opened.bundle))

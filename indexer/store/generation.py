@@ -54,11 +54,18 @@ class Generation:
     """What one generation answers. `degraded` says why it serves in place of a newer one, or is None."""
 
     def __init__(
-        self, folder: Path, *, device: ann.Device = "cpu", threads: int | None = None, verify: bool = True
+        self,
+        folder: Path,
+        *,
+        device: ann.Device = "cpu",
+        threads: int | None = None,
+        verify: bool = True,
+        mapped: bool = False,
     ) -> None:
         """Open the generation in `folder`; GenerationDamaged or FingerprintMismatch when it is not sound.
 
-        `verify=False` skips the digests, for a caller that has just checked them.
+        `verify=False` skips the digests, for a caller that has just checked them. `mapped` leaves the vectors
+        in their files, so that processes share them.
         """
         self.folder = folder
         self.manifest, self.bundle = check_generation(folder, digests=verify)
@@ -70,7 +77,9 @@ class Generation:
         self._items = ItemsReader(folder / ITEMS_FILE, roots)
         try:
             for name, part in self.manifest.collections.items():
-                self._indices[name] = ann.read(folder / faiss_file(name), device=device, threads=threads)
+                self._indices[name] = ann.read(
+                    folder / faiss_file(name), device=device, threads=threads, mapped=mapped
+                )
                 self._check_counts(name, part)
         except ann.NoGpu:
             self.close()

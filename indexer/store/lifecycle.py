@@ -60,6 +60,7 @@ def open_index(
     device: ann.Device = "cpu",
     threads: int | None = None,
     verify: bool = True,
+    mapped: bool = False,
 ) -> Generation:
     """Open the generation named, or the one CURRENT names.
 
@@ -70,7 +71,7 @@ def open_index(
     index = _existing(path)
     if generation is not None:
         folder = _known(index, generation)
-        return Generation(folder, device=device, threads=threads, verify=verify)
+        return Generation(folder, device=device, threads=threads, verify=verify, mapped=mapped)
     candidates = promoted_stack(index)[::-1]
     if not candidates:
         raise _nothing_promoted(index)

@@ -41,5 +41,5 @@ async def readyz(service: Wired) -> ReadyAnswer:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def figures(service: Wired) -> Response:
-    """The text exposition format. With several workers each answers for itself."""
+    """The text exposition format. Of several workers, whichever is asked answers for all."""
     return Response(service.metrics.exposition(), media_type=metrics.CONTENT_TYPE)

@@ -111,6 +111,25 @@ def test_vectors_come_back() -> None:
             index.vector(row)
 
 
+def test_mapped_it_answers_as_read_and_takes_no_memory_of_its_own(tmp_path: Path) -> None:
+    vectors_ND, queries_QD = vectors(40_000, 64), vectors(5, 64, 1)
+    ann.build("flat", vectors_ND).write(tmp_path / "x.faiss")
+    read = ann.read(tmp_path / "x.faiss").search(queries_QD, 7)
+    before = _anonymous_kib()
+    mapped = ann.read(tmp_path / "x.faiss", mapped=True)
+    (tmp_path / "x.faiss").unlink()  # pruned while it serves
+    found = mapped.search(queries_QD, 7)
+    assert _anonymous_kib() - before < 5_000  # of 10,240
+    np.testing.assert_array_equal(found[1], read[1])
+    np.testing.assert_array_equal(found[0], read[0])
+    np.testing.assert_array_equal(mapped.vector(39_999), vectors_ND[-1])
+
+
+def _anonymous_kib() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
 def test_written_and_read_back(tmp_path: Path) -> None:
     index = ann.build("flat", vectors(50, 6))
     digest = index.write(tmp_path / "x.faiss")

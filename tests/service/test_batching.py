@@ -224,4 +224,3 @@ def test_every_shape_is_warmed_the_largest_first(tiny_bundle: Bundle, most: int)
     for n in rng.integers(1, media.max_samples + 1, 50):
         one = Waveform(np.zeros(n, dtype=np.float32), media.sample_rate_hz, 1.0, False)
         assert (1, encoder.bucket(one)) in speech
-        assert (encoder.fits(one), encoder.bucket(one)) in speech

@@ -10,14 +10,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from indexer.bundle import Bundle
 from service.settings import Settings
 from tests.fixtures.media_bytes import make_wav
+from tests.fixtures.tiny_index import add_generation
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,6 +132,49 @@ def test_workers_share_the_port(index: Path) -> None:
             except OSError:
                 assert time.monotonic() < deadline
     assert process.returncode == 0
+
+
+def test_workers_count_together_and_all_take_up_what_one_is_told_to(
+    index: Path, tmp_path: Path, tiny_bundle: Bundle, corpus: Path
+) -> None:
+    path = Path(shutil.copytree(index, tmp_path / "index"))
+    new = add_generation(path, tiny_bundle, corpus, promote=False)
+    options = ("--index", str(path), "--port", "0", "--workers", "2", "--poll-seconds", "0.1")
+    with _running(*options, SAYSEE_OPERATOR_KEY="told to nobody") as (_, address, _line):
+        _until(lambda: _swaps(address) == 2)
+        told = urllib.request.Request(
+            f"{address}/v1/index/promote?generation={new}",
+            method="POST",
+            headers={"Authorization": "Bearer told to nobody"},
+        )
+        with urllib.request.urlopen(told, timeout=20) as answer:
+            assert json.load(answer)["generation"] == new
+        _until(lambda: all(_get(f"{address}/v1/index")["generation"] == new for _ in range(20)))
+        for _ in range(10):  # whichever answers, it knows of all
+            with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:
+                text = answer.read().decode()
+            found = re.search(r'saysee_requests_total\{[^}]*route="/v1/index",[^}]*\} (\d+)', text)
+            assert found is not None
+            assert int(found[1]) >= 20
+            assert 'saysee_swaps_total{outcome="swapped"} 4.0' in text
+            assert f'saysee_generation_info{{generation="{new}"' in text
+
+
+def _swaps(address: str) -> int:
+    """How many generations the workers have taken up, all together."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:
+        counted = re.search(r'saysee_swaps_total\{outcome="swapped"\} (\d+)', answer.read().decode())
+    return int(counted[1]) if counted else 0
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 40
+    while True:
+        with suppress(OSError):
+            if true():
+                return
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
 
 
 def _one_sentence(done: subprocess.CompletedProcess[str], status: int) -> str:
