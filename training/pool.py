@@ -5,10 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+_TASKS_AHEAD = 4  # tasks waiting a worker: enough that none idles, few enough that a kill loses little
 
 
 class WorkerDied(Exception):
@@ -33,6 +39,23 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def spread(function: Callable[[_Task], _Result], tasks: Iterable[_Task], workers: int) -> Iterator[_Result]:
+    """Results in the order they come; tasks are taken as they are needed. One worker means this process."""
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    waiting_tasks = iter(tasks)
+    with worker_pool(workers) as pool:
+        running: set[Future[_Result]] = {
+            pool.submit(function, task) for task in islice(waiting_tasks, workers * _TASKS_AHEAD)
+        }
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(function, task) for task in islice(waiting_tasks, len(finished))}
+            for future in finished:
+                yield future.result()
 
 
 def _end_with_parent() -> None:

@@ -302,8 +302,8 @@ def test_a_flickr8k_folder_becomes_facc(tmp_path: Path) -> None:
 
 def test_a_split_and_a_limit_may_be_asked_for(tmp_path: Path) -> None:
     folder = flickr8k(tmp_path / "flickr8k")
-    assert {c.image_id for c in read_captions(folder, split="test").items} == {"103_ab_c"}
-    assert len(read_captions(folder, limit=3).items) == 3
+    assert {c.image_id for c in read_captions(folder, split="test")} == {"103_ab_c"}
+    assert len(list(read_captions(folder, limit=3))) == 3
     with pytest.raises(CaptionsError, match='split "validation"'):
         read_captions(folder, split="validation")
 
@@ -331,17 +331,17 @@ def test_tsv_and_kaggle_sources(tmp_path: Path) -> None:
     conceptual = tmp_path / "Train_GCC-training.tsv"
     conceptual.write_text('a dog, "said" he\thttp://a/1.jpg\nnull\thttp://a/2.jpg\nno tab here\n')
     found = read_captions(conceptual)
-    assert [(c.id, c.text) for c in found.items] == [
+    assert [(c.id, c.text) for c in found] == [
         ("cc-0000001", 'a dog, "said" he'),
         ("cc-0000002", "null"),
     ]
     assert found.skipped == {"line without a tab": 1}
     tokens = tmp_path / "tokens.txt"
     tokens.write_text("12_ab.jpg#3\tA dog .\n")
-    assert [(c.id, c.image_id, c.number) for c in read_captions(tokens).items] == [("12_ab_3", "12_ab", 3)]
+    assert [(c.id, c.image_id, c.number) for c in read_captions(tokens)] == [("12_ab_3", "12_ab", 3)]
     kaggle = tmp_path / "captions.txt"
     kaggle.write_text('image,caption\n12_ab.jpg,"A dog , a cat ."\n12_ab.jpg,A ""dog"" , yes .\n')
-    rows = [(c.id, c.text) for c in read_captions(kaggle).items]
+    rows = [(c.id, c.text) for c in read_captions(kaggle)]
     assert rows == [("12_ab_0", "A dog , a cat ."), ("12_ab_1", 'A ""dog"" , yes .')]
     odd = tmp_path / "odd.txt"
     odd.write_text("just words\n")

@@ -1,4 +1,4 @@
-"""One clip from its parameters: speak, resample, trim, gain, write. Runs in worker processes."""
+"""One clip from its parameters: speak, resample, trim, gain, encode. Runs in worker processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import soxr  # type: ignore[import-untyped]
 
 from training.speak.draws import Draw
 from training.speak.text import spoken_text
-from training.voices import Engine, EngineError, VoiceError, open_engine
+from training.voices import Engine, EngineDown, EngineError, GainEngine, VoiceError, open_engine
 
 SAMPLE_RATE_HZ = 16000
 # Voices differ by up to 18 dB, so the gain drawn would say little; it is applied around this common level
@@ -46,27 +46,31 @@ class ClipJob:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """A clip made (`seconds`), or why it was not (`failure`)."""
+    """A clip made (`seconds`), or why it was not (`failure`); `down` where no other will be made either."""
 
     clip_id: str
     seconds: float = 0.0
     failure: str | None = None
+    down: bool = False
 
 
 def make_clips(jobs: list[ClipJob]) -> list[ClipResult]:
     """Make each clip; a caption that fails is reported, never raised, so that one bad line stops nothing.
 
-    A full disk or an unwritable folder is the exception: OSError goes up.
+    An engine that cannot be reached any more is the last result, so that those before it are not lost. A full
+    disk or an unwritable folder goes up (OSError).
     """
     results: list[ClipResult] = []
     for job in jobs:
         try:
             samples = speak_clip(job.text, job.draw)
+        except EngineDown as error:
+            return [*results, ClipResult(job.clip_id, failure=str(error), down=True)]
         except (SpeechError, EngineError, VoiceError) as error:
             results.append(ClipResult(job.clip_id, failure=str(error)))
             continue
-        write_clip(samples, job.path, job.format)
-        results.append(ClipResult(job.clip_id, seconds=round(len(samples) / SAMPLE_RATE_HZ, 4)))
+        write_clip(encode_clip(samples, job.format), job.path)
+        results.append(ClipResult(job.clip_id, seconds=seconds_of(samples)))
     return results
 
 
@@ -75,35 +79,55 @@ def speak_clip(text: str, draw: Draw) -> npt.NDArray[np.int16]:
     spoken = spoken_text(text)
     if not spoken:
         raise SpeechError(f"The caption {text!r} holds nothing to say.")
-    samples, rate_hz = _engine(draw.voice.engine).synthesize(
-        spoken, draw.voice.name, draw.rate, draw.pitch_semitones
-    )
+    engine, voice = _engine(draw.voice.engine), draw.voice.name
+    own_gain = isinstance(engine, GainEngine)
+    if isinstance(engine, GainEngine):
+        samples, rate_hz = engine.synthesize_at_gain(
+            spoken, voice, draw.rate, draw.pitch_semitones, draw.gain_db
+        )
+    else:
+        samples, rate_hz = engine.synthesize(spoken, voice, draw.rate, draw.pitch_semitones)
     samples = _trim(samples, rate_hz)
     if len(samples) == 0:
         raise SpeechError(f"The voice {draw.voice} gave no sound for the caption {text!r}.")
+    if own_gain and rate_hz == SAMPLE_RATE_HZ:
+        return samples
     signal = samples.astype(np.float32)
     if rate_hz != SAMPLE_RATE_HZ:
         signal = soxr.resample(signal, rate_hz, SAMPLE_RATE_HZ)
-    level = float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
-    factor = 32768 * 10 ** ((LEVEL_DBFS + draw.gain_db) / 20) / level
+    factor = 1.0
+    if not own_gain:
+        level = float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
+        factor = 32768 * 10 ** ((LEVEL_DBFS + draw.gain_db) / 20) / level
     # Never clipped: a clip too peaky for its level is made as loud as it can be.
-    factor = min(factor, _LARGEST / float(np.max(np.abs(signal))))
+    factor = min(factor, _LARGEST / float(max(signal.max(), -signal.min())))
     clip: npt.NDArray[np.int16] = np.rint(signal * np.float32(factor)).astype(np.int16)
     return clip
 
 
-def write_clip(samples: npt.NDArray[np.int16], path: Path, format: Format) -> None:
+def seconds_of(samples: npt.NDArray[np.int16]) -> float:
+    return round(len(samples) / SAMPLE_RATE_HZ, 4)
+
+
+def encode_clip(samples: npt.NDArray[np.int16], format: Format) -> bytes:
+    """The whole file. In memory: the codec library would not tell a full disk from success."""
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, SAMPLE_RATE_HZ, format=format.upper(), subtype="PCM_16")
+    return encoded.getvalue()
+
+
+def write_clip(encoded: bytes, path: Path) -> None:
     """Write whole or not at all: a temporary file beside it, then a rename.
 
     The temporary name is the clip's own, so that what a kill leaves is overwritten by the run that goes on.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    # Encoded in memory: the codec library would not tell a full disk from success, and takes longer.
-    encoded = io.BytesIO()
-    soundfile.write(encoded, samples, SAMPLE_RATE_HZ, format=format.upper(), subtype="PCM_16")
     try:
-        temporary.write_bytes(encoded.getbuffer())
+        try:
+            temporary.write_bytes(encoded)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(encoded)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -119,12 +143,14 @@ def is_whole(path: Path, seconds: float) -> bool:
 
 
 def _trim(samples: npt.NDArray[np.int16], rate_hz: int) -> npt.NDArray[np.int16]:
-    loud = np.flatnonzero((samples > _SILENCE) | (samples < -_SILENCE))
-    if len(loud) == 0:
+    loud = (samples > _SILENCE) | (samples < -_SILENCE)
+    first = int(loud.argmax()) if len(loud) else 0
+    if not len(loud) or not loud[first]:
         return samples[:0]
+    last = len(loud) - 1 - int(loud[::-1].argmax())
     # A hair under the promised tenth, since resampling may add a sample.
     margin = int((MAX_SILENCE_SECONDS - 0.002) * rate_hz)
-    return samples[max(0, int(loud[0]) - margin) : int(loud[-1]) + 1 + margin]
+    return samples[max(0, first - margin) : last + 1 + margin]
 
 
 @cache

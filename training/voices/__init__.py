@@ -1,27 +1,28 @@
-"""Text-to-speech engines behind one small interface, and the sets of voices that train and that evaluate.
-
-`open_engine("espeak")` is the plug-in point: an engine is a class without arguments in ENGINES.
-"""
+"""Text-to-speech engines behind one small interface, and the sets of voices that train and that evaluate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from training.voices.engine import Engine, EngineError, Voice, VoiceError
+from training.voices.engine import Engine, EngineDown, EngineError, GainEngine, Voice, VoiceError
+from training.voices.engines import ENGINES, ENTRY_POINTS, open_engine
 from training.voices.espeak import EspeakEngine
 from training.voices.flite import FliteEngine
+from training.voices.google import GoogleEngine
 from training.voices.pico import PicoEngine
 from training.voices.rhvoice import RhvoiceEngine
 from training.voices.sets import RESERVED_ENGINES, RESERVED_VARIANTS, is_reserved, voice_set
 
 __all__ = [
     "ENGINES",
+    "ENTRY_POINTS",
     "RESERVED_ENGINES",
     "RESERVED_VARIANTS",
     "Engine",
+    "EngineDown",
     "EngineError",
     "EspeakEngine",
     "FliteEngine",
+    "GainEngine",
+    "GoogleEngine",
     "PicoEngine",
     "RhvoiceEngine",
     "Voice",
@@ -30,17 +31,3 @@ __all__ = [
     "open_engine",
     "voice_set",
 ]
-
-ENGINES: dict[str, Callable[[], Engine]] = {
-    "espeak": EspeakEngine,
-    "flite": FliteEngine,
-    "pico": PicoEngine,
-    "rhvoice": RhvoiceEngine,
-}
-
-
-def open_engine(name: str) -> Engine:
-    """The engine called `name`, ready to speak; VoiceError if there is none, EngineError if not installed."""
-    if name not in ENGINES:
-        raise VoiceError(f'There is no speech engine "{name}"; there are {", ".join(ENGINES)}.')
-    return ENGINES[name]()

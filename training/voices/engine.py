@@ -1,13 +1,13 @@
 """What a speech engine is, how a voice is named, and the errors of both.
 
-A voice is named `engine:voice`, as in `espeak:en-us+f2` or `flite:slt`. New engines implement `Engine` and
-are listed in `training.voices.ENGINES`.
+A voice is named `engine:voice`, as in `espeak:en-us+f2` or `flite:slt`; `training.voices.engines` says where
+engines are found.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,10 @@ class VoiceError(ValueError):
 
 class EngineError(RuntimeError):
     """An engine is missing, or failed to speak a text."""
+
+
+class EngineDown(EngineError):
+    """An engine cannot speak any text now: no credentials, no network, a quota used up. The run ends."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,7 +45,7 @@ class Voice:
 
     @classmethod
     def parse(cls, text: str) -> Voice:
-        engine, colon, name = text.strip().partition(":")
+        engine, colon, name = text.strip().rpartition(":")  # an engine may be a module:Class
         if not colon or not engine or not name:
             raise VoiceError(
                 f'"{text}" is not a voice name; write it as engine:voice, e.g. espeak:en-us+f2 or flite:slt.'
@@ -68,4 +72,15 @@ class Engine(Protocol):
         arguments give the same samples, whatever was spoken before. Raises VoiceError for an unknown voice,
         EngineError if the engine fails.
         """
+        ...
+
+
+@runtime_checkable
+class GainEngine(Engine, Protocol):
+    """An engine that applies the gain itself. Its level is then left as it comes."""
+
+    def synthesize_at_gain(
+        self, text: str, voice: str, rate: float, pitch_semitones: float, gain_db: float
+    ) -> tuple[npt.NDArray[np.int16], int]:
+        """As `synthesize`, with `gain_db` over the voice's normal level."""
         ...

@@ -82,7 +82,7 @@ class RhvoiceEngine:
         self._library.RHVoice_get_voice_profiles.restype = ctypes.POINTER(ctypes.c_char_p)
         start = _InitParams(_DATA, _CONFIGURATION, None, self._callbacks, 0)
         self._engine = ctypes.c_void_p(self._library.RHVoice_new_tts_engine(ctypes.byref(start)))
-        if not self._engine:
+        if self._engine.value is None:
             raise EngineError(f"RHVoice could not start with its data in {_DATA.decode()}.")
         count = self._library.RHVoice_get_number_of_voice_profiles(self._engine)
         profiles: Any = self._library.RHVoice_get_voice_profiles(self._engine)

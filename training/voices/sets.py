@@ -9,6 +9,7 @@ from __future__ import annotations
 from training.voices.engine import Voice, VoiceError
 from training.voices.espeak import ACCENTS
 from training.voices.flite import FLITE_VOICES
+from training.voices.google import WAVENET_VOICES
 from training.voices.pico import PICO_VOICES
 from training.voices.rhvoice import RHVOICE_VOICES
 
@@ -33,15 +34,16 @@ _OTHER_ACCENT_VARIANTS = ("", "f1", "f2", "f3", "f4", "f5", "grandma", "anika", 
 # engine, however many voices it has, does not teach what speech is.
 _OTHER_ENGINE_WEIGHT = 28
 
-_NAMES = "train, train-all, reserved, reserved-espeak, flite"
+_NAMES = "train, train-all, wavenet, reserved, reserved-espeak, flite"
 
 
 def voice_set(name: str, *, for_training: bool = False) -> tuple[Voice, ...]:
-    """The voices called `train`, `train-all`, `reserved`, `reserved-espeak`, `flite`, or listed with commas.
+    """The voices of a set, or of a list with commas as `espeak:en-gb,mine.voices:Engine:anna`.
 
-    `train` needs no system package; `train-all` adds the engines rhvoice and pico. A voice that stands in
-    a set several times is drawn that much more often. With `for_training` a reserved voice among them is a
-    VoiceError: what evaluates must never train.
+    `train` needs no system package; `train-all` adds the engines rhvoice and pico; `wavenet` is the paper's;
+    `reserved` is `reserved-espeak` and `flite`. A voice that stands in a set several times is drawn that much
+    more often. With `for_training` a reserved voice among them is a VoiceError: what evaluates must never
+    train.
     """
     voices = _named(name)
     if for_training:
@@ -75,6 +77,8 @@ def _named(name: str) -> tuple[Voice, ...]:
             others += [Voice("pico", voice) for voice in PICO_VOICES]
             allowed = [voice for voice in others if not is_reserved(voice)]
             return _named("train") + tuple(allowed * _OTHER_ENGINE_WEIGHT)
+        case "wavenet":
+            return tuple(Voice("google", voice) for voice in WAVENET_VOICES)
         case "reserved":
             return espeak_reserved + flite
         case "reserved-espeak":

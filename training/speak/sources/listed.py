@@ -1,0 +1,102 @@
+"""Captions a line each: JSONL, Conceptual Captions' TSV, Flickr8k's token file, Kaggle's captions.txt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.datasets.pairs import File
+from training.speak.caption import Caption
+
+FLICKR8K_NAME = re.compile(r"(?P<base>[^/\\#]+)\.jpg#(?P<number>\d+)")
+
+
+def lines_of(path: Path, skipped: Counter[str]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers from 1; blank ones passed over, those that are not UTF-8 counted."""
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError:
+                skipped["line not UTF-8"] += 1
+                continue
+            if line.strip():
+                yield number, line
+
+
+def jsonl_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
+    """id, image_id, text, split?; the pictures are those of an images.jsonl beside it, if there is one."""
+    pictures = _pictures(path.parent)
+    for _, line in lines_of(path, skipped):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            skipped["line not JSON"] += 1
+            continue
+        if not isinstance(record, dict) or not all(
+            isinstance(record.get(key), str) for key in ("id", "text")
+        ):
+            skipped["line without id and text"] += 1
+            continue
+        image_id, split = record.get("image_id"), record.get("split")
+        if not isinstance(image_id, str):
+            skipped["caption without image_id"] += 1
+            continue
+        picture = pictures.get(image_id)
+        yield Caption(
+            record["id"],
+            image_id,
+            record["text"],
+            split if isinstance(split, str) else None,
+            picture=picture,
+            picture_type=picture.path.suffix[1:].lower() if picture else "",
+        )
+
+
+def _pictures(folder: Path) -> dict[str, File]:
+    """Picture id -> file, for those listed and there."""
+    found: dict[str, File] = {}
+    listed = folder / "images.jsonl"
+    if listed.is_file():
+        for _, line in lines_of(listed, Counter()):
+            record = json.loads(line)
+            path = folder / record["path"]
+            if path.is_file():
+                found[record["id"]] = File(path)
+    return found
+
+
+def tsv_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
+    """Conceptual Captions' `caption<TAB>url`, no header and no quoting, or `image.jpg#k<TAB>caption`."""
+    for number, line in lines_of(path, skipped):
+        left, tab, right = line.partition("\t")
+        if not tab:
+            skipped["line without a tab"] += 1
+        elif match := FLICKR8K_NAME.fullmatch(left):
+            base, k = match["base"], int(match["number"])
+            yield Caption(f"{base}_{k}", base, right, number=k)
+        elif right.strip().lower() == "url" and number == 1:
+            continue  # the header that img2dataset asks for
+        else:
+            name = f"cc-{number:07d}"
+            yield Caption(name, name, left)
+
+
+def kaggle_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
+    """`image.jpg,caption`; the caption may itself hold commas, so only the first `.jpg,` divides."""
+    counts: Counter[str] = Counter()
+    for number, line in lines_of(path, skipped):
+        if number == 1 and line.strip().lower() == "image,caption":
+            continue
+        base, divider, text = line.partition(".jpg,")
+        if not divider:
+            skipped["line without .jpg,"] += 1
+            continue
+        k = counts[base]
+        counts[base] += 1
+        if len(text) > 1 and text[0] == text[-1] == '"':
+            text = text[1:-1].replace('""', '"')
+        yield Caption(f"{base}_{k}", base, text, number=k)
