@@ -159,7 +159,7 @@ PROBLEMS: dict[str, Problem] = {
             422,
             "undecodable-media",
             "The media cannot be decoded",
-            "The bytes begin like audio or a picture, but no decoder gets through them.",
+            "The bytes begin like audio or a picture, but no decoder gets through them to their end.",
         ),
         Problem(
             422, "empty-media", "The media is empty", "There are no bytes, or no samples or pixels in them."

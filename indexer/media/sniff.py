@@ -2,7 +2,7 @@
 fixes which decoder may touch the bytes: nothing downstream guesses again."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from indexer.media.errors import MediaError
 
@@ -64,6 +64,10 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\xfe\xff", "text"),
 )
 _MAX_TAGS = 16  # a file of nothing but empty tags would be walked for a second
+_AAC_RATES_HZ = (
+    *(96000, 88200, 64000, 48000, 44100, 32000, 24000),
+    *(22050, 16000, 12000, 11025, 8000, 7350),
+)
 _STILL_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1")
 
 
@@ -88,7 +92,7 @@ def sniff(data: bytes) -> MediaType:
     for prefix, stranger in _STRANGERS:
         if data.startswith(prefix):
             raise MediaError("unsupported", f"This is {stranger}, which is not read; send {ACCEPTED}.")
-    if (found := _mpeg_audio(data, start)) is not None:
+    if (found := _mpeg_audio(data)) is not None:
         return found
     raise MediaError("unsupported", f"This is {_describe(data)}, which is not read; send {ACCEPTED}.")
 
@@ -116,19 +120,32 @@ def audio_start(data: bytes) -> int:
     return start
 
 
-def _mpeg_audio(data: bytes, start: int) -> MediaType | None:
-    """MP3 or ADTS AAC: headers that chain, because one alone is 11 bits that turn up in any file."""
-    tagged = start > 0
+class MpegFrame(NamedTuple):
+    """One frame of MPEG audio: whether it is MP3 or AAC, its length in bytes, and how long it sounds."""
+
+    media_type: MediaType
+    length: int
+    seconds: float
+
+
+def mpeg_start(data: bytes) -> int:
+    """Where the first frame of MP3 or AAC should be."""
+    start = audio_start(data)
     padding_end = min(len(data), start + 65536)
     while start < padding_end and data[start] == 0:
         start += 1  # some encoders pad the tag with zeros that its size does not count
-    if (found := _chain(data, start, 2)) is not None:
+    return start
+
+
+def _mpeg_audio(data: bytes) -> MediaType | None:
+    """MP3 or ADTS AAC: headers that chain, because one alone is 11 bits that turn up in any file."""
+    if (found := _chain(data, mpeg_start(data), 2)) is not None:
         return found
-    if tagged:
+    if audio_start(data):
         return MP3
     # A stream that was tapped in the middle begins inside a frame: three headers must chain to be believed.
     for offset in range(1, min(len(data), 4096)):
-        if data[offset] == 0xFF and _frame_at(data, offset) and _chain(data, offset, 3) is not None:
+        if data[offset] == 0xFF and mpeg_frame(data, offset) and _chain(data, offset, 3) is not None:
             return MP3
     return None
 
@@ -142,16 +159,16 @@ def _chain(data: bytes, offset: int, count: int) -> MediaType | None:
     for number in range(count):
         if number and count == 2 and offset >= len(data):
             return kind
-        found = _frame_at(data, offset)
-        if found is None or (kind is not None and found[0] is not kind):
+        found = mpeg_frame(data, offset)
+        if found is None or (kind is not None and found.media_type is not kind):
             return None
-        kind, length = found
-        offset += length
+        kind = found.media_type
+        offset += found.length
     return kind
 
 
-def _frame_at(data: bytes, offset: int) -> tuple[MediaType, int] | None:
-    """Format and length in bytes of the MPEG audio frame at `offset` (ISO 11172-3, 13818-3 and 13818-7)."""
+def mpeg_frame(data: bytes, offset: int) -> MpegFrame | None:
+    """The frame of MPEG audio at `offset` (ISO 11172-3, 13818-3 and 13818-7), if there is one."""
     header = data[offset : offset + 6]
     if len(header) < 6 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
@@ -160,7 +177,8 @@ def _frame_at(data: bytes, offset: int) -> tuple[MediaType, int] | None:
         if header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
             return None
         length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-        return (AAC, length) if length > 7 else None
+        seconds = 1024 / _AAC_RATES_HZ[header[2] >> 2 & 15]
+        return MpegFrame(AAC, length, seconds) if length > 7 else None
     rate_index, bitrate_index = header[2] >> 2 & 3, header[2] >> 4
     if version == 1 or layer != 1 or rate_index == 3 or bitrate_index in (0, 15):
         return None
@@ -171,7 +189,7 @@ def _frame_at(data: bytes, offset: int) -> tuple[MediaType, int] | None:
     else:
         kbps = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)[bitrate_index]
         samples = 576
-    return MP3, samples * kbps * 125 // rate_hz + (header[2] >> 1 & 1)
+    return MpegFrame(MP3, samples * kbps * 125 // rate_hz + (header[2] >> 1 & 1), samples / rate_hz)
 
 
 def _describe(data: bytes) -> str:

@@ -21,6 +21,7 @@ from indexer.media.native import restrain
 from indexer.media.resample import resample
 from indexer.media.sniff import AAC, FLAC, MP3, MP4, OGG, WAV, WEBM, MediaType, audio_start, expect
 from indexer.media.spec import MediaLimits, MediaSpec, Waveform
+from indexer.media.wholeness import announced_seconds, missing_bytes
 
 _DEMUXERS = {WAV: "wav", FLAC: "flac", OGG: "ogg", MP3: "mp3", AAC: "aac", WEBM: "matroska", MP4: "mp4"}
 _CODECS = frozenset(
@@ -46,6 +47,7 @@ _MARGIN_SECONDS = (
     0.25  # read beyond max_seconds, so that the last samples kept are resampled with their neighbours
 )
 _LOUDEST = 16.0
+_ROUNDING_SECONDS = 0.001
 _PACKETS_PER_SECOND = 1000  # the shortest in use last 2.5 ms; a header can claim millions
 
 
@@ -53,7 +55,8 @@ def decode_speech(data: bytes, spec: MediaSpec, limits: MediaLimits | None = Non
     """The first `spec.max_seconds` of a recording: the mean of its channels, at `spec.sample_rate_hz`.
 
     Raises MediaError and nothing else. Damaged packets are left out, as a player does; what remains is used
-    when it lasts `limits.min_seconds` and most packets were sound, otherwise the clip is "undecodable".
+    when it lasts `limits.min_seconds` and most packets were sound, otherwise the clip is "undecodable". So is
+    one that is cut off, as far as it says how long it should be.
     """
     limits = limits or MediaLimits()
     if len(data) > limits.max_bytes:
@@ -61,10 +64,17 @@ def decode_speech(data: bytes, spec: MediaSpec, limits: MediaLimits | None = Non
             "too_large", f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted."
         )
     media_type = expect(data, "speech")
+    if missing := missing_bytes(data, media_type):
+        raise MediaError(
+            "undecodable",
+            f"The {media_type.name} file is cut off: {missing:,} bytes that it announces are missing; "
+            "send all of it.",
+        )
     restrain()
     try:
         with np.errstate(all="ignore"):  # what overflows is found by looking at the result
             source = _read(data, media_type, spec, limits)
+            _check_end(source, data, media_type)
             return _finish(source, media_type, spec, limits)
     except MediaError:
         raise
@@ -89,6 +99,7 @@ class _Source:
 
     runs: list[_Run] = field(default_factory=list)
     uncoded_seconds: float = 0.0
+    reached_seconds: float = 0.0  # where the last sound packet ends
     sound_packets: int = 0
     bad_packets: int = 0
 
@@ -199,11 +210,23 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
             elif packet.pts is not None and last_pts is not None and packet.pts > last_pts:
                 source.uncoded_seconds += float((packet.pts - last_pts) * packet.time_base)
             last_pts = packet.pts if packet.pts is not None else last_pts
+            if packet.pts is not None and packet.duration:
+                source.reached_seconds = float((packet.pts + packet.duration) * packet.time_base)
             if source.seconds > limits.max_source_seconds:
                 _refuse_long(source.seconds, limits)
     except av.error.FFmpegError:
         source.bad_packets += 1  # the container breaks off; what was decoded before stands
     return source
+
+
+def _check_end(source: _Source, data: bytes, media_type: MediaType) -> None:
+    announced = announced_seconds(data, media_type)
+    if announced - source.reached_seconds > _ROUNDING_SECONDS:
+        raise MediaError(
+            "undecodable",
+            f"The {media_type.name} file is cut off or damaged: it announces {announced:.2f} s of sound and "
+            f"ends after {source.reached_seconds:.2f} s; send all of it.",
+        )
 
 
 def _mono(frame: AudioFrame) -> npt.NDArray[np.float32]:

@@ -59,7 +59,7 @@ class ProblemKind(BaseModel):
         type="/problems/undecodable-media",
         title="The media cannot be decoded",
         status=422,
-        about="The bytes look like audio or a picture, but no decoder gets through them.",
+        about="The bytes begin like audio or a picture, but no decoder gets through them to their end.",
     )
     type: str
     title: str

@@ -259,8 +259,9 @@ class TestLength:
         assert error.kind == "too_long"
         assert "120 s" in str(error)
 
-    @pytest.mark.parametrize("stated", [0, 1000 * 32000, 0x7FFFFFFF, 0xFFFFFFFF])
+    @pytest.mark.parametrize("stated", [0, 0x7FFF0000, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 32044])
     def test_a_wav_with_the_wrong_count_in_its_header(self, stated: int) -> None:
+        """What is written there when it is not known yet, and a count with the header in it."""
         honest = pcm_wav(tones(16000, 1)[0])
         data = honest[:40] + struct.pack("<I", stated) + honest[44:]
         np.testing.assert_array_equal(decode_speech(data, SPEC).samples, decode_speech(honest, SPEC).samples)
@@ -274,7 +275,7 @@ class TestFaults:
     def test_kinds(self) -> None:
         good = pcm_wav(tones(16000, 1)[0])
         cases = {
-            "empty": [b"", good[:44], pcm_wav(np.zeros(0))],
+            "empty": [b"", pcm_wav(np.zeros(0))],
             "unsupported": [
                 *(b"Just some words.", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n"),
                 *(b"#EXTM3U\nfile:///etc/passwd\n", b"ffconcat version 1.0\nfile /etc/passwd\n"),
@@ -285,7 +286,7 @@ class TestFaults:
                 pcm_wav(np.full(16000, 0.5)),
                 pcm_wav(tones(16000, 1)[0] / 1000),
             ],
-            "undecodable": [good[:30]],
+            "undecodable": [good[:30], good[:44]],
         }
         for kind, files in cases.items():
             for data in files:
@@ -341,24 +342,11 @@ class TestFaults:
         limits = MediaLimits(max_bytes=len(data), max_channels=8, max_rate_hz=16000, min_rate_hz=16000)
         assert len(decode_speech(data, SPEC, limits).samples) == 16000
 
-    @pytest.mark.parametrize("name", ["mp3", "flac-16", "aac", "webm-recorder", "mp4-recorder", "wav-16"])
-    def test_a_file_cut_short_gives_what_is_there(self, name: str) -> None:
-        data = {**LOSSLESS, **LOSSY}[name](tones(48000, 1, 3.0), 48000)
-        whole = decode_speech(data, SPEC)
-        half = decode_speech(data[: len(data) // 2], SPEC)
-        assert 0.5 < half.source_seconds < 2.5
-        length = len(half.samples) - 1000
-        assert np.corrcoef(half.samples[:length], whole.samples[:length])[0, 1] > 0.99
-
     def test_an_mp3_cut_before_it_says_anything(self) -> None:
         data = LOSSY["mp3"](tones(44100, 1), 44100)
         start = data.index(b"\xff\xfb")
         for length in (start // 2, start + 4, start + 30, start + 300):
             assert fault(data[:length]).kind == "undecodable"
-
-    def test_an_mp4_cut_before_its_index(self) -> None:
-        data = LOSSY["mp4-aac"](tones(48000, 1), 48000)
-        assert fault(data[: len(data) // 2]).kind == "undecodable"
 
     def test_a_stream_tapped_in_the_middle(self) -> None:
         data = LOSSY["mp3"](tones(44100, 1, 2.0), 44100)

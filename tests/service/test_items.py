@@ -194,6 +194,8 @@ def test_an_unknown_id_is_not_found(client: TestClient, item_id: str, call: str)
     answer = client.get(f"/v1/items/images/{part}{call}")
     assert answer.status_code == 404, answer.text
     assert answer.json()["type"] == "/problems/unknown-item"
+    assert answer.json()["detail"].endswith(".")
+    assert len(answer.json()["detail"]) < 300
 
 
 def test_every_caption_is_there(client: TestClient) -> None:

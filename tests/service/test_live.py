@@ -78,6 +78,7 @@ def test_no_path_leads_out(port: int, path: str) -> None:
     assert status == 404
     assert headers["content-type"] == "application/problem+json"
     assert json.loads(body)["status"] == 404
+    assert json.loads(body)["detail"].endswith(".")
 
 
 def test_chunks_over_the_limit_are_refused_while_the_client_still_sends(port: int) -> None:

@@ -3,6 +3,8 @@
 import http.client
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,9 +25,10 @@ from service.settings import Settings
 from tests.fixtures.live_server import live_server
 from tests.fixtures.media_bytes import make_wav
 from tests.fixtures.tiny_bundle import make_tiny_bundle
-from tests.fixtures.tiny_index import add_generation
+from tests.fixtures.tiny_index import add_generation, make_corpus
 from tests.service.conftest import OPERATOR_KEY
 
+ROOT = Path(__file__).parents[2]
 OPERATOR = {"authorization": f"Bearer {OPERATOR_KEY}"}
 CLIP = make_wav(0.9, 333, seed=8)
 
@@ -274,7 +277,10 @@ def test_a_damaged_generation_is_refused_and_the_old_one_serves_on(
         answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
         assert answer.status_code == 409
         assert answer.json()["type"] == "/problems/generation-refused"
-        assert ids[1] in answer.json()["detail"]
+        detail = answer.json()["detail"]
+        assert ids[1] in detail
+        assert detail.endswith(".")
+        assert "\n" not in detail
         assert store.current_generation(index) == ids[0]
         # Said by another process in spite of it all.
         (index / "CURRENT").write_text(ids[1] + "\n")
@@ -300,6 +306,30 @@ def test_a_damaged_newest_generation_never_stops_a_start(index: Path, ids: tuple
         assert (ready["status"], ready["generation"]) == ("degraded", ids[0])
         assert ids[1] in ready["degraded"]["generation"]
         assert client.post("/v1/search/images", content=CLIP).status_code == 200
+
+
+def test_a_build_that_finds_no_room_costs_no_answer(
+    index: Path, ids: tuple[str, str], tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    corpus = make_corpus(tmp_path / "corpus", seed=5)
+    options = {"bundle": tiny_bundle.path, "images": corpus / "images.jsonl", "index": index}
+    command = [sys.executable, "-m", "indexer", "build", "--promote"]
+    command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    little_room = 'ulimit -f 40 && exec "$@"'  # times 512 bytes, in any one file
+    with TestClient(_app(index)) as client:
+        built = subprocess.run(
+            ["sh", "-c", little_room, "-", *command],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert built.returncode == 1
+        (said,) = [line for line in built.stderr.splitlines() if line.startswith("error: ")]
+        assert "Nothing more can be written" in said
+        assert client.post("/v1/search/images", content=CLIP).json()["generation"] == ids[0]
+        assert client.get("/readyz").json()["status"] == "ready"
 
 
 def test_a_current_that_names_nothing_is_told_and_survived(index: Path, ids: tuple[str, str]) -> None:

@@ -35,6 +35,10 @@ def _encoded(seconds: float, format_: str, subtype: str | None = None) -> bytes:
     return buffer.getvalue()
 
 
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
 def _picture(format_: str) -> bytes:
     buffer = io.BytesIO()
     Image.open(io.BytesIO(make_png(3))).convert("RGB").save(buffer, format=format_)
@@ -78,8 +82,12 @@ BAD: dict[str, tuple[Callable[[], bytes], int, set[str]]] = {
         422,
         {"undecodable-media", "too-short-media", "empty-media"},
     ),
-    "jpeg cut in half": (lambda: _picture("JPEG")[:400], 422, {"undecodable-media"}),
-    "png cut in half": (lambda: make_png(3)[:60], 422, {"undecodable-media"}),
+    "mp3 cut in half": (lambda: _half(_encoded(2, "MP3")), 422, {"undecodable-media"}),
+    "wav cut in half": (lambda: _half(make_wav()), 422, {"undecodable-media"}),
+    "flac cut in half": (lambda: _half(_encoded(2, "FLAC")), 422, {"undecodable-media"}),
+    "ogg cut in half": (lambda: _half(_encoded(2, "OGG", "OPUS")), 422, {"undecodable-media"}),
+    "jpeg cut in half": (lambda: _half(_picture("JPEG")), 422, {"undecodable-media"}),
+    "png cut in half": (lambda: _half(make_png(3)), 422, {"undecodable-media"}),
     "0.05 s": (lambda: make_wav(0.05), 422, {"too-short-media"}),
     "silence": (lambda: _float_wav(np.zeros(16000)), 422, {"silent-media"}),
     "nan samples": (_nan_wav, 422, {"undecodable-media"}),
@@ -114,7 +122,6 @@ def test_media_that_cannot_be_used(client: TestClient, what: str, call: str, way
         _encoded(1, "OGG", "VORBIS"),
         _encoded(1, "OGG", "OPUS"),
         _encoded(1, "MP3"),
-        _encoded(2, "MP3")[:5000],  # cut, but what is there can be heard
         _picture("JPEG"),
         _picture("WEBP"),
         _picture("GIF"),
@@ -203,7 +210,7 @@ def test_a_body_over_the_limit(
     answer = limited.post(call, content=content, headers={"content-type": kind})
     assert answer.status_code == 413
     assert answer.json()["type"] == PROBLEM + "body-too-large"
-    assert "200,000" in answer.json()["detail"]
+    assert answer.json()["detail"] == "The request body is larger than the 200,000 bytes that are taken here."
     assert answer.headers["connection"] == "close"
     assert answer.headers["x-content-type-options"] == "nosniff"
 
