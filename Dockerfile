@@ -2,6 +2,7 @@
 #   docker build -t saysee .                          serve-cpu, the default: service, indexer, scenes and voices; no torch
 #   docker build -t saysee:gpu --target serve-gpu .   the same on CUDA 12; the host brings the NVIDIA container toolkit
 #   docker build -t saysee:train --target train .     everything `python -m training` needs
+# The service listens beyond its container: run it with SAYSEE_KEYS, or SAYSEE_NO_AUTH=true where all who reach it may read.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS base

@@ -17,13 +17,14 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
 from indexer.cores import available_cores
+from service.keys import KeysUnusable, key_command, load_keys
 from service.rate.command import rate_command
 from service.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_ONLY_IN_ENVIRONMENT = {"operator_key"}  # a command line can be read by every user of the machine
+_ONLY_IN_ENVIRONMENT = {"operator_key", "keys"}  # a command line can be read by every user of the machine
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -44,6 +45,10 @@ def serve(**given: Any) -> None:
     `python -m service rate --help` has the page for human ratings.
     """
     settings = _settings({name: value for name, value in given.items() if value is not None})
+    try:
+        load_keys(settings)
+    except KeysUnusable as error:
+        _fail(str(error), 2)
     _limit_threads(settings)
     from service import server
     from service.watch import UNFIT
@@ -133,6 +138,7 @@ def _give_options() -> None:
     serve.__annotations__ = {option.name: option.annotation for option in options}
     app.command("serve")(serve)
     app.command("rate")(rate_command)
+    app.command("key")(key_command)
 
 
 _give_options()

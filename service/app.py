@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from indexer.cores import available_cores
 from indexer.media import MediaLimits
@@ -18,6 +19,7 @@ from service.batching import Batcher
 from service.body_limit import BodyLimit
 from service.door import Door
 from service.item_path import KeepEncodedSlashes
+from service.keys import load_keys
 from service.metrics import CountRequests, Metrics
 from service.openapi import PROBLEM_RESPONSE, describe
 from service.parameters import refuse_unheeded
@@ -57,7 +59,7 @@ def create_service(settings: Settings) -> Service:
     )
     batcher = Batcher(settings.batch_wait_ms / 1000, metrics)
     searcher = Searcher(keeper.holder, limits, threads, admission, batcher, metrics)
-    return Service(settings, limits, keeper, searcher, admission, metrics)
+    return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics)
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
@@ -101,12 +103,21 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.add_middleware(KeepEncodedSlashes)
     app.add_middleware(
         Door,
+        keys=service.keys,
         admission=service.admission,
         rate=RateLimit(settings.rate_limit, settings.rate_burst),
         metrics=service.metrics,
         refuse=errors.answer_refused,
     )
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, refuse=errors.answer_refused)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Range"],
+            expose_headers=["Retry-After", "Server-Timing", "ETag", "Content-Range"],
+        )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=service.metrics)
     return app

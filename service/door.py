@@ -1,18 +1,22 @@
-"""ASGI middleware: whether a query may come in, said before its body is read; its bytes are counted then.
+"""ASGI middleware: whether a request may come in, said before its body is read; its bytes are counted then.
 
-A refusal costs next to nothing, so that a server with too much to do can say so to everybody, at once.
+Whatever tells of the index takes a read key, where there are any; queries besides need room and keep to a
+rate. A refusal costs next to nothing, so that a server with too much to do can say so to everybody, at once.
 """
 
 from __future__ import annotations
 
 import re
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.admission import Admission, Overloaded
+from service.keys import KeyMissing, KeyRefused, Keys
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
 
+_GUARDED = re.compile(r"/v1/|/metrics$")
 _QUERIES = re.compile(r"/v1/(search/|embeddings$|items/.*/neighbours$)")
 
 
@@ -20,26 +24,40 @@ class Door:
     """`refuse` is the ASGI app that answers a refused request, told why in `scope["saysee.refused"]`."""
 
     def __init__(
-        self, app: ASGIApp, admission: Admission, rate: RateLimit, metrics: Metrics, refuse: ASGIApp
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        admission: Admission,
+        rate: RateLimit,
+        metrics: Metrics,
+        refuse: ASGIApp,
     ) -> None:
         self._app = app
+        self._keys = keys
         self._admission = admission
         self._rate = rate
         self._metrics = metrics
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _QUERIES.match(scope["path"]):
+        if scope["type"] != "http" or not _GUARDED.match(scope["path"]):
             await self._app(scope, receive, send)
             return
+        is_query = _QUERIES.match(scope["path"])
         try:
-            self._rate.take(_address(scope))
-            self._admission.knock()
-        except (TooFast, Overloaded) as refused:
+            headers = Headers(scope=scope)
+            key = self._keys.reader(headers.get("authorization", ""), headers.get("cookie", ""))
+            if is_query:
+                self._rate.take(_address(scope) if key is None else f"key {key.name}")
+                self._admission.knock()
+        except (KeyMissing, KeyRefused, TooFast, Overloaded) as refused:
             if isinstance(refused, TooFast):
                 self._metrics.turned_away.labels("rate").inc()
             scope["saysee.refused"] = refused
             await self._refuse(scope, receive, send)
+            return
+        if not is_query:
+            await self._app(scope, receive, send)
             return
         held = 0
 

@@ -39,7 +39,7 @@ from service.admission import Expired, Overloaded
 from service.body_limit import BodyTooLarge
 from service.byte_range import RangeNotSatisfiable
 from service.canary import CanaryFailed
-from service.operator_key import KeyMissing, KeyRefused, OperatorCallsOff
+from service.keys import KeyMissing, KeyRefused, OperatorCallsOff
 from service.parameters import BadParameter, validation_sentence
 from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast

@@ -57,13 +57,13 @@ PROBLEMS: dict[str, Problem] = {
             401,
             "key-missing",
             "A key is needed",
-            "The call takes an operator key as 'Authorization: Bearer KEY'.",
+            "The call takes a key as 'Authorization: Bearer KEY'; whoever runs the server gives them out.",
         ),
         Problem(
             403,
             "key-refused",
-            "The key is not the operator's",
-            "The key sent is not the one this server was started with.",
+            "The key is not known",
+            "The key sent is none of this server's, or not one for this call.",
         ),
         Problem(
             403,

@@ -44,6 +44,19 @@ class Settings(BaseSettings):
     operator_key: Annotated[
         SecretStr | None, Field(description="Key for promote and rollback; without one these calls are off.")
     ] = None
+    keys: Annotated[SecretStr | None, Field(description="Lines of a key file, separated by semicolons.")] = (
+        None
+    )
+    keys_file: Annotated[
+        Path | None,
+        Field(description="Digests of the keys that may read or promote, a line each; `key` makes them."),
+    ] = None
+    no_auth: Annotated[
+        bool, Field(description="Let everybody read, also from other machines; without it that takes keys.")
+    ] = False
+    cors_origins: Annotated[
+        str, Field(description="Origins whose pages may ask from a browser, separated by commas.")
+    ] = ""
 
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body.")] = 25_000_000
     max_pixels: Annotated[int, Field(ge=1, description="Largest picture, width times height.")] = 50_000_000

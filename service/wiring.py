@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from indexer.media import MediaLimits
 from service.admission import Admission
+from service.keys import Keys
 from service.metrics import Metrics
 from service.search import Searcher
 from service.settings import Settings
@@ -22,6 +23,7 @@ class Service:
 
     settings: Settings
     limits: MediaLimits
+    keys: Keys
     keeper: Keeper
     searcher: Searcher
     admission: Admission

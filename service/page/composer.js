@@ -2,6 +2,7 @@
 // something is wrong. Modes: idle, asking (for the microphone), recording, searching.
 
 import { byId, element, icon } from "./dom.js";
+import { keyField } from "./keyring.js";
 import { clock } from "./player.js";
 import { startRecording } from "./recorder.js";
 import { liveMeter } from "./waveform.js";
@@ -33,9 +34,13 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
   }
 
   /** Says what is wrong beside the action; `again` is called by Try again, and by itself once retryAfterSeconds are over. */
-  function complain({ title, detail, retry, retryAfterSeconds }, again) {
+  function complain({ title, detail, retry, retryAfterSeconds, needsKey }, again) {
     clear();
     const buttons = [];
+    const withKey = needsKey && again && keyField(() => {
+      clear();
+      again();
+    });
     if (retry && again) {
       const button = element("button", { type: "button", class: "button" }, "Try again");
       const tryAgain = () => {
@@ -63,7 +68,7 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
     });
     alert.replaceChildren(element("div", { class: "alert-box" }, icon("alert"),
       element("p", { class: "alert-title" }, title), dismiss, element("p", { class: "alert-detail" }, detail),
-      buttons.length ? element("p", { class: "alert-ways" }, ...buttons) : null));
+      withKey || (buttons.length ? element("p", { class: "alert-ways" }, ...buttons) : null)));
     alert.scrollIntoView({ block: "nearest" });
   }
 

@@ -93,7 +93,10 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
       announce("Search cancelled.");
       return;
     }
-    composer.complain(explain(error), () => go(step, { trail, entry, place }));
+    composer.complain(explain(error), () => {
+      if (!welcomed) welcome();
+      go(step, { trail, entry, place });
+    });
   } finally {
     clearTimeout(patience);
   }
@@ -175,8 +178,16 @@ async function welcome() {
     welcomed = true;
     byId("start").hidden = document.body.dataset.view !== "start";
   } catch (error) {
-    composer.complain({ retryAfterSeconds: 3, ...explain(error), retry: true }, welcome);
+    const told = explain(error);
+    composer.complain(told.needsKey ? told : { retryAfterSeconds: 3, ...told, retry: true }, enterAnew);
   }
+}
+
+/** What could not be shown when the page was opened is asked for again, the step in its address included. */
+function enterAnew() {
+  welcome();
+  const step = stepOf(location.search);
+  if (step.kind !== "start" && document.body.dataset.view === "start") go(step, { entry: "none", place: placeNow() });
 }
 
 byId("home").addEventListener("click", (event) => travel(event, START, []));

@@ -25,7 +25,9 @@ const TITLES = {
 // Only these get better by waiting or asking once more; the others ask for something else.
 const WORTH_ANOTHER_TRY = new Set([409, 429, 500, 502, 503, 504]);
 
-/** Gives {title, detail, retry, retryAfterSeconds?}; retry says whether trying the same again makes sense. */
+const KEY_PROBLEMS = new Set(["/problems/key-missing", "/problems/key-refused"]);
+
+/** Gives {title, detail, retry, retryAfterSeconds?, needsKey?}; retry says whether trying the same again makes sense. */
 export function explain(error) {
   if (error instanceof MicrophoneError) {
     const [title, detail] = MICROPHONE[error.kind];
@@ -34,6 +36,10 @@ export function explain(error) {
   if (error instanceof Unreachable) {
     return { title: "The service cannot be reached", retry: true,
       detail: "It may be starting, or the connection is gone. Nothing is lost: try again in a moment." };
+  }
+  if (error instanceof Problem && KEY_PROBLEMS.has(error.type)) {
+    return { title: error.status === 401 ? "This service asks for a key" : "That key is not known here", retry: false, needsKey: true,
+      detail: "Whoever runs the service gives out keys. Yours is kept until you close the browser." };
   }
   if (error instanceof Problem) {
     return { title: TITLES[error.status] ?? "The service stumbled", detail: error.message,

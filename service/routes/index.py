@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Header, Query, Security
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from service.operator_key import require_operator
 from service.schemas import CollectionInfo, IndexAnswer, LimitsAnswer, SwapAnswer
 from service.snapshot import Snapshot
 from service.watch import Swap
@@ -17,7 +16,7 @@ from service.wiring import Wired
 router = APIRouter(prefix="/v1", tags=["index"])
 
 _BEARER = HTTPBearer(
-    auto_error=False, scheme_name="operatorKey", description="SAYSEE_OPERATOR_KEY of the server."
+    auto_error=False, scheme_name="operatorKey", description="An operator key of the server."
 )
 
 
@@ -26,7 +25,7 @@ def _operator(
     _shown_on_the_page: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
-    require_operator(service.settings.operator_key, authorization)
+    service.keys.operator(authorization or "")
 
 
 @router.get("/index", summary="What is being served")

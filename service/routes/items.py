@@ -74,7 +74,7 @@ def item_media(
     with service.keeper.holder.borrow() as snapshot:
         item = snapshot.generation.item(collection, id)
         media = snapshot.generation.media(collection, id)
-        headers = _caching(item.sha256, immutable=v == snapshot.id)
+        headers = _caching(item.sha256, immutable=v == snapshot.id, public=service.keys.reading_is_open)
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Disposition"] = _disposition(id, media.mime)
     if _unchanged(request, headers["ETag"]):
@@ -108,7 +108,9 @@ def item_thumbnail(
     with service.keeper.holder.borrow() as snapshot:
         item = snapshot.generation.item(collection, id)
         data, mime = snapshot.generation.thumbnail(collection, id)
-        headers = _caching(f"{snapshot.id}-{item.row}", immutable=v == snapshot.id)
+        headers = _caching(
+            f"{snapshot.id}-{item.row}", immutable=v == snapshot.id, public=service.keys.reading_is_open
+        )
     if _unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(data, headers=headers, media_type=mime)
@@ -162,11 +164,12 @@ def _summary(collection: Collection, item: Item, generation: str) -> ItemSummary
     )
 
 
-def _caching(digest: str, *, immutable: bool) -> dict[str, str]:
+def _caching(digest: str, *, immutable: bool, public: bool) -> dict[str, str]:
     """An address that names its generation never changes; any other is asked again, which the ETag makes
     cheap.
     """
-    policy = "public, max-age=31536000, immutable" if immutable else "no-cache"
+    whose = "public" if public else "private"  # what takes a key is in no cache that others share
+    policy = f"{whose}, max-age=31536000, immutable" if immutable else "no-cache"
     return {"ETag": f'"{digest}"', "Cache-Control": policy}
 
 

@@ -77,13 +77,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the service answers, with an index of the corpus."""
-    import uvicorn
-
+def served_index(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the corpus."""
     from indexer.build import build
-    from service.app import create_app
-    from service.settings import Settings
 
     folder = tmp_path_factory.mktemp("served")
     make_tiny_bundle(folder / "bundle")
@@ -95,7 +91,18 @@ def address(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         threads=1,
         promote_it=True,
     )
-    app = create_app(Settings(index=folder / "index", threads=1))
+    return folder / "index"
+
+
+@pytest.fixture(scope="session")
+def address(served_index: Path) -> Iterator[str]:
+    """Where the service answers, with an index of the corpus."""
+    import uvicorn
+
+    from service.app import create_app
+    from service.settings import Settings
+
+    app = create_app(Settings(index=served_index, threads=1))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, name="service")
     thread.start()

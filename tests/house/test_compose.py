@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from service.keys import KeysUnusable, load_keys
+from service.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 FINAL_STAGES = ("serve-cpu", "serve-gpu", "train")
 
@@ -100,6 +103,20 @@ def test_compose_serves_to_this_machine_only_and_keeps_the_index() -> None:
         assert "index:/index" in service["volumes"]
         assert service["read_only"] is True
     assert "index" in compose()["volumes"]
+
+
+def test_compose_lets_everybody_read_by_saying_so() -> None:
+    """The settings as the service reads them: the image listens everywhere, so something has to allow it."""
+    image = dict(
+        pair.split("=") for _, rest in inherited("serve-cpu") if "SAYSEE" in rest for pair in rest.split()
+    )
+    for name in ("serve", "serve-gpu"):
+        given = compose()["services"][name]["environment"]
+        meant = {key: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value) for key, value in given.items()}
+        fields = {key.removeprefix("SAYSEE_").lower(): value for key, value in {**image, **meant}.items()}
+        assert load_keys(Settings(**fields)).reading_is_open
+        with pytest.raises(KeysUnusable):
+            load_keys(Settings(**{**fields, "no_auth": "false"}))
 
 
 def test_the_demo_container_runs_the_commands_of_make_demo() -> None:

@@ -121,7 +121,6 @@ def test_eight_clients_while_it_is_swapped(
         clients = [threading.Thread(target=query, args=(port,)) for _ in range(8)]
         for client in clients:
             client.start()
-        operator = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         keeper = app.state.service.keeper
         for turn in range(8):
             new = ids[(turn + 1) % 2]
@@ -129,11 +128,13 @@ def test_eight_clients_while_it_is_swapped(
                 store.promote(index, new)
                 _until(partial(_serves, app, new))
             else:
+                # A connection of its own: one kept for later may have been idle for too long by then.
+                operator = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                 operator.request("POST", f"/v1/index/promote?generation={new}", headers=OPERATOR)
                 response = operator.getresponse()
                 assert (response.status, json.loads(response.read())["generation"]) == (200, new)
+                operator.close()
             _until(partial(_more_than, answers, len(answers) + 24))
-        operator.close()
         stop.set()
         for client in clients:
             client.join(30)

@@ -1,0 +1,202 @@
+"""Who may ask, and who may promote: keys, known by their SHA-256 alone, from a file and from the environment.
+
+A key is 32 random bytes, so its plain digest is as hard to turn back as the key is to guess. A line each:
+
+    read alice 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from service.settings import Settings
+
+Role = Literal["read", "operator"]
+COOKIE = "saysee_key"
+"""Where the page keeps a key: the browser fetches pictures and sounds itself, and sends no header of ours."""
+
+_LINE = re.compile(r"(read|operator)\s+(\S+)\s+([0-9a-f]{64})", re.ASCII)
+_PREFIX = "saysee_"
+
+
+class KeysUnusable(ValueError):
+    """The keys, or their lack, do not allow a start; the message says what to do."""
+
+
+class OperatorCallsOff(Exception):
+    """There is no operator key, so the calls are off."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Promote and rollback are off over HTTP because there is no operator key: start the service with "
+            "SAYSEE_OPERATOR_KEY or a key file that has one, or use 'python -m indexer promote'."
+        )
+
+
+class KeyMissing(Exception):
+    """The call came without a key."""
+
+    headers = {"WWW-Authenticate": 'Bearer realm="saysee"'}  # noqa: RUF012 - RFC 9110 wants it with a 401
+
+    def __init__(self, what: str = "a key") -> None:
+        super().__init__(f"This call takes {what}: send it as 'Authorization: Bearer KEY'.")
+
+
+class KeyRefused(Exception):
+    """The call came with a key that is not known here, or not for this."""
+
+    def __init__(self, what: str = "a key") -> None:
+        super().__init__(f"The key sent is not {what} of this server.")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is kept of a key; `name` tells whose it is and counts its rate."""
+
+    role: Role
+    name: str
+    sha256: bytes
+
+
+class Keys:
+    """All keys of a server. Without any read key everybody may read."""
+
+    def __init__(self, keys: Sequence[Key] = ()) -> None:
+        self._keys = tuple(keys)
+        self.reading_is_open = not any(key.role == "read" for key in keys)
+
+    def reader(self, authorization: str, cookies: str = "") -> Key | None:
+        """Who asks, None where everybody may. Raises KeyMissing, KeyRefused."""
+        if self.reading_is_open:
+            return None
+        given = _bearer(authorization) or _cookie(cookies)
+        if not given:
+            raise KeyMissing
+        return self._known(given) or _refuse("a key")
+
+    def operator(self, authorization: str) -> Key:
+        """The operator who asks: by header alone. Raises OperatorCallsOff, KeyMissing, KeyRefused."""
+        if not any(key.role == "operator" for key in self._keys):
+            raise OperatorCallsOff
+        given = _bearer(authorization)
+        if not given:
+            raise KeyMissing("the operator key")
+        known = self._known(given)
+        return known if known is not None and known.role == "operator" else _refuse("an operator key")
+
+    def _known(self, given: str) -> Key | None:
+        """Digests have one length, and all are compared: the time says nothing of any."""
+        digest = _digest(given)
+        found = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
+        return found[0] if found else None
+
+
+def load_keys(settings: Settings) -> Keys:
+    """The keys of all sources. Raises KeysUnusable where one cannot be read, or where they are too few."""
+    keys = [*_from_file(settings.keys_file), *_parsed("SAYSEE_KEYS", _secret(settings.keys).split(";"))]
+    if operator := _secret(settings.operator_key):
+        keys.append(Key("operator", "operator", _digest(operator)))
+    made = Keys(keys)
+    if settings.no_auth and not made.reading_is_open:
+        raise KeysUnusable("--no-auth lets everybody read and read keys were given: drop one of the two.")
+    if made.reading_is_open and not settings.no_auth and not _is_loopback(settings.host):
+        raise KeysUnusable(
+            f"{settings.host} can be reached from other machines and there is no read key: make one with "
+            "'python -m service key --file keys.txt' and give --keys-file keys.txt, or let everybody read "
+            "with --no-auth."
+        )
+    return made
+
+
+def key_command(
+    role: Annotated[
+        Role, typer.Option(help="What it is for: reading and searching, or promoting as well.")
+    ] = "read",
+    name: Annotated[str, typer.Option(help="Whose it is, in one word.")] = "someone",
+    file: Annotated[
+        Path | None, typer.Option(help="Key file to add it to; otherwise its line is shown.")
+    ] = None,
+) -> None:
+    """Make a key and show it, this once; only its digest is kept."""
+    if not re.fullmatch(r"\S+", name):
+        raise typer.BadParameter(f"a name is one word, not {name!r}", param_hint="--name")
+    key = _PREFIX + secrets.token_urlsafe(32)
+    line = f"{role} {name} {_digest(key).hex()}"
+    if file is not None:
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(line + "\n")
+        typer.echo(f"{file} has one key more. It is shown only now:", err=True)
+    else:
+        typer.echo(f"For the key file, or SAYSEE_KEYS:\n{line}\nThe key itself is shown only now:", err=True)
+    typer.echo(key)
+
+
+def _from_file(path: Path | None) -> Iterator[Key]:
+    if path is None:
+        return
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysUnusable(
+            f"The key file {path} cannot be read ({error}): give another --keys-file."
+        ) from error
+    yield from _parsed(str(path), lines)
+
+
+def _parsed(source: str, lines: Sequence[str]) -> Iterator[Key]:
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:  # what stands there may be a key: it is not repeated
+            raise KeysUnusable(
+                f"Key {number} of {source} is not 'read' or 'operator', a name and a SHA-256 in hexadecimal: "
+                "make it with 'python -m service key'."
+            )
+        role: Role = "read" if match[1] == "read" else "operator"
+        yield Key(role, match[2], bytes.fromhex(match[3]))
+
+
+def _refuse(what: str) -> Key:
+    raise KeyRefused(what)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
+
+
+def _secret(value: object) -> str:
+    given = getattr(value, "get_secret_value", None)
+    return str(given()).strip() if given else ""
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, key = authorization.strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _cookie(cookies: str) -> str:
+    try:
+        found = SimpleCookie(cookies).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value.strip() if found else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
