@@ -119,14 +119,24 @@ def _cannot_bind(host: str, port: int, error: OSError) -> CannotListen:
     )
 
 
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """A socket that takes clients, and the address to open. Raises CannotListen."""
+    listener = _listener(host, port)
+    return listener, _let_in(listener, host)
+
+
 def _announce(listener: socket.socket, host: str, described: str) -> None:
+    print(f"SaySee is ready: {_let_in(listener, host)} serves {described}.", flush=True)
+
+
+def _let_in(listener: socket.socket, host: str) -> str:
     port = listener.getsockname()[1]
     try:
         listener.listen(_BACKLOG)  # from here on clients wait instead of being turned away
     except OSError as error:
         raise _cannot_bind(host, port, error) from error
     shown = f"[{host}]" if ":" in host else host
-    print(f"SaySee is ready: http://{shown}:{port} serves {described}.", flush=True)
+    return f"http://{shown}:{port}"
 
 
 def _described(snapshot: Snapshot) -> str:

@@ -1,4 +1,4 @@
-"""`python -m training`: scenes, speak, fit, evaluate, export, report.
+"""`python -m training`: scenes, speak, fit, evaluate, export, report, rating-tasks, ratings.
 
 Status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, all else to stderr. Only wiring: torch comes
 in when a command needs it.
@@ -22,6 +22,7 @@ import typer
 from indexer.console import failing_in_one_sentence, open_progress
 from indexer.progress import Stage
 from training.device import torch_device
+from training.ratings.command import rating_tasks_command, ratings_command
 from training.report.command import report_command
 from training.speak import speak_command
 
@@ -241,6 +242,9 @@ def evaluate_command(
         list[str] | None, typer.Option(help="Only clips of this voice or speaker. Repeatable.")
     ] = None,
     by_voice: Annotated[bool, typer.Option("--by-voice", help="A row for each voice as well.")] = False,
+    human: Annotated[
+        bool, typer.Option("--human", help="Recall by Flickr8k's human judgements as well (test split).")
+    ] = False,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the scores there as JSON, too.")] = None,
     as_json: AsJson = False,
@@ -283,8 +287,13 @@ def evaluate_command(
             out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         if embedded.failed:
             tell(f"{len(embedded.failed)} items did not decode, such as {embedded.failed[0]}")
-        tables = f"{recall_table(rows)}\n\n{interval_table(found)}"
-    typer.echo(json.dumps(result, indent=1) if as_json else tables)
+        tables = [recall_table(rows), interval_table(found)]
+        if human:
+            from training.ratings.judged import judged_table
+            from training.ratings.votes import read_judgements
+
+            tables.append(judged_table(embedded, read_judgements(data)))
+    typer.echo(json.dumps(result, indent=1) if as_json else "\n\n".join(tables))
 
 
 def export_command(
@@ -340,6 +349,8 @@ app.command("fit")(fit_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("report")(report_command)
+app.command("rating-tasks")(rating_tasks_command)
+app.command("ratings")(ratings_command)
 
 
 def main() -> None:
