@@ -24,7 +24,7 @@ class ShardDamaged(ValueError):
     """A shard that is no tar file, is cut short, or names one file twice."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Some bytes of a larger file; small and picklable."""
 

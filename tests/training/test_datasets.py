@@ -30,8 +30,9 @@ def flickr(tmp_path: Path) -> Path:
     """As distributed: a malformed name among the captions, blank lines, names with underscores, gaps."""
     folder = tmp_path / "flickr8k"
     train = ["1000_aa_1.jpg", "1001_bb.jpg", "no_photo.jpg", "never_spoken.jpg"]
-    for name in ("1000_aa_1.jpg", "1001_bb.jpg", "never_spoken.jpg", "2000_cc.jpg", "in_no_split.jpg"):
-        put(folder / "Flicker8k_Dataset" / name, make_png(len(name)))
+    photos = ("1000_aa_1.jpg", "1001_bb.jpg", "never_spoken.jpg", "2000_cc.jpg", "in_no_split.jpg")
+    for number, name in enumerate(photos):
+        put(folder / "Flicker8k_Dataset" / name, make_png(number))
     put(folder / "Flickr_8k.trainImages.txt", "\n".join(train) + "\n\n")
     put(folder / "Flickr_8k.devImages.txt", "2000_cc.jpg\n")
     put(folder / "Flickr_8k.testImages.txt", "\n")
@@ -80,10 +81,11 @@ def test_flickr8k_keeps_its_splits_apart(flickr: Path) -> None:
     assert [clip.id for clip in dev.clips] == ["2000_cc_1"]
     with pytest.raises(DatasetError, match="has no pairs in split 'test'"):
         open_dataset(flickr, "test")
+    assert open_dataset(flickr, "val") == dev
     with pytest.raises(
-        DatasetError, match=r"splits train, dev and test; 'val' needs Flickr_8k.valImages.txt"
+        DatasetError, match=r"splits train, dev and test; 'all' needs Flickr_8k.allImages.txt or dataset_fl"
     ):
-        open_dataset(flickr, "val")
+        open_dataset(flickr, "all")
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -121,6 +123,57 @@ def test_a_recording_whose_header_counts_wrongly_still_decodes(flickr: Path) -> 
     path.write_bytes(bytes(data))
     clip = open_dataset(flickr, "train").clips[0]
     assert len(decode_speech(clip.media.read(), MediaSpec()).samples) == 4800
+
+
+def test_flickr8k_as_on_kaggle_in_karpathys_splits(flickr: Path) -> None:
+    (flickr / "Flickr8k.token.txt").unlink()
+    for split in ("train", "dev", "test"):
+        (flickr / f"Flickr_8k.{split}Images.txt").unlink()
+    rows = [f'1000_aa_1.jpg,"Caption {k}, ""quoted"" ."' for k in range(4)] + ["1001_bb.jpg,A cat , a dog ."]
+    put(flickr / "captions.txt", "image,caption\n" + "\n".join(rows) + "\n")
+    with pytest.raises(
+        DatasetError, match=r"'train' needs Flickr_8k.trainImages.txt or dataset_flickr8k.json"
+    ):
+        open_dataset(flickr, "train")
+    splits = {"1000_aa_1.jpg": "train", "1001_bb.jpg": "train", "2000_cc.jpg": "val", "none.jpg": "test"}
+    images = [
+        {"filename": name, "split": split, "sentences": [{"raw": f"{name} {k}"} for k in range(5)]}
+        for name, split in splits.items()
+    ]
+    put(flickr / "dataset_flickr8k.json", json.dumps({"images": images, "dataset": "flickr8k"}))
+    train = open_dataset(flickr, "train")
+    assert [(clip.id, clip.text) for clip in train.clips] == [
+        ("1000_aa_1_0", 'Caption 0, "quoted" .'),
+        ("1000_aa_1_3", 'Caption 3, "quoted" .'),
+        ("1001_bb_2", ""),
+    ]
+    (flickr / "captions.txt").unlink()
+    assert [clip.text for clip in open_dataset(flickr, "dev").clips] == ["2000_cc.jpg 1"]
+
+
+def test_flickr8k_with_an_image_in_two_lists_is_refused(flickr: Path) -> None:
+    put(flickr / "Flickr_8k.testImages.txt", "1001_bb.jpg\n")
+    for split in ("train", "dev", "test"):
+        with pytest.raises(
+            DatasetError, match=r"has 1 images in two splits, such as 1001_bb.jpg; what is judged"
+        ):
+            open_dataset(flickr, split)
+
+
+def test_flickr8k_with_one_photo_under_two_names_is_refused(flickr: Path) -> None:
+    photos = flickr / "Flicker8k_Dataset"
+    (photos / "2000_cc.jpg").write_bytes((photos / "1001_bb.jpg").read_bytes())
+    with pytest.raises(
+        DatasetError, match=r"two ids in two splits, such as 1001_bb.jpg \(train\) = 2000_cc.jpg \(d"
+    ):
+        open_dataset(flickr, "train")
+
+
+def test_flickr8k_counts_what_is_listed_twice_and_what_is_no_utf8(flickr: Path) -> None:
+    with (flickr / "flickr_audio" / "wav2capt.txt").open("ab") as lines:
+        lines.write(b"1001_bb_2.wav 1001_bb.jpg #2\n\xff\xfe\n")
+    skipped = open_dataset(flickr, "train").skipped
+    assert (skipped["recording listed twice"], skipped["line not UTF-8"]) == (1, 1)
 
 
 # ---- a pairs folder ----------------------------------------------------------------------------------------
@@ -169,6 +222,28 @@ def test_a_caption_of_no_picture_is_counted(tmp_path: Path) -> None:
     assert open_dataset(folder, "train").skipped == {"spoken caption without a picture": 1}
 
 
+def test_captions_of_one_picture_in_two_splits_are_refused(tmp_path: Path) -> None:
+    folder = make_learnable_corpus(tmp_path / "pairs", train=2, dev=1)
+    lines = (folder / "captions.jsonl").read_text().splitlines()
+    records = [json.loads(line) | {"split": "train" if n % 2 else "test"} for n, line in enumerate(lines)]
+    write_lines(folder / "captions.jsonl", records)
+    with pytest.raises(DatasetError, match=r"captions.jsonl, by the splits .* has 3 images in two splits"):
+        open_dataset(folder, "train")
+
+
+def test_one_picture_under_two_ids_in_two_splits_is_refused(tmp_path: Path) -> None:
+    folder = make_learnable_corpus(tmp_path / "pairs", train=3, dev=1)
+    shared = folder / "images" / "train_02.png"
+    (folder / "images" / "dev_00.png").write_bytes(shared.read_bytes())
+    with pytest.raises(
+        DatasetError, match=r"1 pictures under two ids .* train_02 \(train\) = dev_00 \(dev\)"
+    ):
+        open_dataset(folder, "train")
+    (folder / "images" / "dev_00.png").unlink()
+    (folder / "images" / "train_01.png").write_bytes(shared.read_bytes())
+    assert len(open_dataset(folder, "train").pictures) == 3  # twice in one split judges nobody
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -215,7 +290,7 @@ def test_files_of_equal_names_are_pairs(tmp_path: Path) -> None:
     first, second, third = names_of("train", 3)
     (other,) = names_of("test", 1)
     for name in (first, second, third, other):
-        put(tmp_path / "images" / f"{name}.jpg", b"picture")
+        put(tmp_path / "images" / f"{name}.jpg", f"picture {name}")
     put(tmp_path / "images" / f"{first}.png", b"another of this name")
     put(tmp_path / "images" / ".DS_Store", b"")
     put(tmp_path / "speech" / ".hidden.wav", b"")

@@ -1,6 +1,8 @@
 """Flickr8k with the Flickr Audio Caption Corpus (or speech made in its layout), as on disk.
 
-    <folder>/Flicker8k_Dataset/*.jpg (or Images/)   Flickr8k.token.txt   Flickr_8k.{train,dev,test}Images.txt
+    <folder>/Flicker8k_Dataset/*.jpg (or Images/)
+    <folder>/Flickr8k.token.txt, or Kaggle's captions.txt, or Karpathy's dataset_flickr8k.json (dataset.json)
+    <folder>/Flickr_8k.{train,dev,test}Images.txt, or Karpathy's file for the splits, too
     <speech>/wav2capt.txt  wav2spk.txt  wavs/<image>_<k>.wav        <speech> defaults to <folder>/flickr_audio
 
 wav2capt lines are `<wav> <image.jpg> #<k>`, wav2spk lines `<wav> <speaker>`. Image names may contain
@@ -12,36 +14,101 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from training.datasets.karpathy import read_karpathy
+from training.datasets.leaks import one_split_each, refuse_shared_pictures, whole_file
+from training.datasets.lines import lines_of
 from training.datasets.pairs import Clip, DatasetError, File, PairSet, Picture, intersect
+
+_SPLITS = ("train", "dev", "test")
+_TOKENS = "Flickr8k.token.txt"
+_KAGGLE = "captions.txt"
+_KARPATHY = ("dataset_flickr8k.json", "dataset.json")
 
 
 def is_flickr8k(folder: Path) -> bool:
-    return (folder / "Flickr8k.token.txt").is_file()
+    return any((folder / name).is_file() for name in (_TOKENS, _KAGGLE, _KARPATHY[0]))
 
 
-def read_captions(folder: Path) -> dict[str, str]:
+def read_captions(folder: Path, skipped: Counter[str] | None = None) -> dict[str, str]:
     """`image.jpg#k` -> caption text, as written."""
-    captions = {}
-    with (folder / "Flickr8k.token.txt").open(encoding="utf-8") as file:
-        for line in file:
-            key, tab, text = line.rstrip("\n").partition("\t")
+    counted = Counter[str]() if skipped is None else skipped
+    captions: dict[str, str] = {}
+    if (folder / _TOKENS).is_file():
+        for _, line in lines_of(folder / _TOKENS, counted):
+            key, tab, text = line.partition("\t")
             if tab:
                 captions[key] = text
+    elif (folder / _KAGGLE).is_file():
+        numbers: Counter[str] = Counter()
+        for _, line in lines_of(folder / _KAGGLE, counted):
+            base, divider, text = line.partition(".jpg,")  # the caption may hold commas, too
+            if divider:
+                if len(text) > 1 and text[0] == text[-1] == '"':
+                    text = text[1:-1].replace('""', '"')
+                captions[f"{base}.jpg#{numbers[base]}"] = text
+                numbers[base] += 1
+    elif path := _karpathy(folder):
+        for image in read_karpathy(path)[1]:
+            for number, sentence in enumerate(image.get("sentences", ())):
+                captions[f"{image.get('filename')}#{number}"] = str(sentence.get("raw") or "")
     return captions
 
 
 def read_split(folder: Path, split: str) -> list[str]:
     """Image file names of train, dev or test, in the list's order."""
     path = folder / f"Flickr_8k.{split}Images.txt"
-    if split not in ("train", "dev", "test") or not path.is_file():
-        raise DatasetError(
-            f"Flickr8k has splits train, dev and test; {split!r} needs {path.name} in {folder}"
-        )
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if split in _SPLITS and path.is_file():
+        return [line.strip() for _, line in lines_of(path, Counter())]
+    karpathy = _karpathy(folder)
+    if split in _SPLITS and karpathy is not None:
+        return [name for name, its in read_karpathy(karpathy)[0].items() if its == split]
+    raise DatasetError(
+        f"Flickr8k has splits train, dev and test; {split!r} needs {path.name} or {_KARPATHY[0]} in {folder}"
+    )
 
 
 def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairSet:
     """The pairs of one split; what lacks a file is left out and counted."""
+    audio, photos = _recordings(folder, speech), _photos(folder)
+    skipped: Counter[str] = Counter()
+    names = read_split(folder, split)
+    there = {path.name for path in photos.iterdir()}
+    _refuse_leaks(folder, photos, there)
+    skipped["photo missing"] += sum(name not in there for name in names)
+    pictures = [
+        Picture(Path(name).stem, File(photos / name), Path(name).stem) for name in names if name in there
+    ]
+    captions, wanted = read_captions(folder, skipped), set(names)
+    speakers = {}
+    if (audio / "wav2spk.txt").is_file():
+        rows = [line.split() for _, line in lines_of(audio / "wav2spk.txt", skipped)]
+        speakers = {row[0]: row[1] for row in rows if len(row) == 2}
+    recorded = {path.name for path in (audio / "wavs").iterdir()}
+    clips: dict[str, Clip] = {}
+    for _, line in lines_of(audio / "wav2capt.txt", skipped):
+        fields = line.split()
+        if len(fields) != 3:
+            skipped["malformed line in wav2capt.txt"] += 1
+            continue
+        wav, image, k = fields
+        if image not in wanted:
+            continue
+        if wav not in recorded:
+            skipped["recording missing"] += 1
+        elif wav in clips:
+            skipped["recording listed twice"] += 1
+        else:
+            text = captions.get(f"{image}#{k.lstrip('#')}", "")
+            media, identity = File(audio / "wavs" / wav), Path(image).stem
+            clips[wav] = Clip(Path(wav).stem, media, identity, speakers.get(wav, ""), text)
+    return intersect(str(folder), split, pictures, list(clips.values()), +skipped)
+
+
+def _karpathy(folder: Path) -> Path | None:
+    return next((folder / name for name in _KARPATHY if (folder / name).is_file()), None)
+
+
+def _recordings(folder: Path, speech: Path | None) -> Path:
     audio = speech or folder / "flickr_audio"
     if (audio / "flickr_audio").is_dir():
         audio = audio / "flickr_audio"
@@ -52,37 +119,22 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
         )
     if not (audio / "wavs").is_dir():
         raise DatasetError(f"{audio} has wav2capt.txt and no folder wavs with the recordings")
-    photos = next(
-        (folder / name for name in ("Flicker8k_Dataset", "Images") if (folder / name).is_dir()), None
-    )
-    if photos is None:
-        raise DatasetError(f"{folder} has neither Flicker8k_Dataset nor Images with the photos")
-    skipped: Counter[str] = Counter()
-    names = read_split(folder, split)
-    there = {path.name for path in photos.iterdir()}
-    skipped.update({"photo missing": sum(name not in there for name in names)})
-    pictures = [
-        Picture(Path(name).stem, File(photos / name), Path(name).stem) for name in names if name in there
-    ]
-    captions, wanted = read_captions(folder), set(names)
-    speakers = {}
-    if (audio / "wav2spk.txt").is_file():
-        rows = [line.split() for line in (audio / "wav2spk.txt").read_text(encoding="utf-8").splitlines()]
-        speakers = {row[0]: row[1] for row in rows if len(row) == 2}
-    recorded = {path.name for path in (audio / "wavs").iterdir()}
-    clips = []
-    for line in (audio / "wav2capt.txt").read_text(encoding="utf-8").splitlines():
-        fields = line.split()
-        if len(fields) != 3:
-            skipped["malformed line in wav2capt.txt"] += bool(fields)
-            continue
-        wav, image, k = fields
-        if image not in wanted:
-            continue
-        if wav not in recorded:
-            skipped["recording missing"] += 1
-            continue
-        text = captions.get(f"{image}#{k.lstrip('#')}", "")
-        media, identity = File(audio / "wavs" / wav), Path(image).stem
-        clips.append(Clip(Path(wav).stem, media, identity, speakers.get(wav, ""), text))
-    return intersect(str(folder), split, pictures, clips, +skipped)
+    return audio
+
+
+def _photos(folder: Path) -> Path:
+    for name in ("Flicker8k_Dataset", "Images"):
+        if (folder / name).is_dir():
+            return folder / name
+    raise DatasetError(f"{folder} has neither Flicker8k_Dataset nor Images with the photos")
+
+
+def _refuse_leaks(folder: Path, photos: Path, there: set[str]) -> None:
+    """Every split is looked at, whichever is asked for."""
+    pairs = []
+    for split in _SPLITS:
+        if _karpathy(folder) or (folder / f"Flickr_8k.{split}Images.txt").is_file():
+            pairs += [(name, split) for name in read_split(folder, split)]
+    split_of = one_split_each(str(folder), pairs)
+    places = ((its, name, whole_file(photos / name)) for name, its in split_of.items() if name in there)
+    refuse_shared_pictures(str(folder), places)

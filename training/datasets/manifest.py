@@ -1,7 +1,8 @@
 """A pairs folder: images.jsonl and captions.jsonl beside the media, as `speak` and `scenes` write them.
 
 Each line of images.jsonl has id and path, each line of captions.jsonl id, path and image_id; paths are
-relative to the file they stand in. `split` is optional on pictures (default train) and not read on captions.
+relative to the file they stand in. `split` is optional on pictures (default train); on captions it
+only has to be one for all of a picture.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from training.datasets.leaks import one_split_each, refuse_shared_pictures, whole_file
 from training.datasets.pairs import Clip, DatasetError, File, PairSet, Picture, intersect
 
 
@@ -50,18 +52,26 @@ def read_pairs_folder(folder: Path, split: str, speech: Path | None = None) -> P
         raise DatasetError(f"{captions} is not there; make spoken captions with: python -m training speak")
     skipped: Counter[str] = Counter()
     split_of: dict[str, str] = {}
+    paths: dict[str, Path] = {}
     pictures = []
     for record in read_lines(folder / "images.jsonl", ("id", "path")):
         split_of[record["id"]] = record.get("split", "train")
+        paths[record["id"]] = folder / record["path"]
         if split_of[record["id"]] == split:
             tags = {key: str(value) for key, value in record.items() if isinstance(value, str | int)}
             pictures.append(Picture(record["id"], File(folder / record["path"]), record["id"], tags))
-    clips = []
+    refuse_shared_pictures(
+        str(folder), ((split_of[i], i, whole_file(path)) for i, path in paths.items() if path.is_file())
+    )
+    clips, told = [], []
     for record in read_lines(captions, ("id", "path", "image_id")):
+        if "split" in record:
+            told.append((record["image_id"], str(record["split"])))
         if record["image_id"] not in split_of:
             skipped["spoken caption without a picture"] += 1
         elif split_of[record["image_id"]] == split:
             voice, text = str(record.get("voice", "")), str(record.get("text", ""))
             media = File(captions.parent / record["path"])
             clips.append(Clip(record["id"], media, record["image_id"], voice, text))
+    one_split_each(f"{captions}, by the splits of its captions,", told)
     return intersect(str(folder), split, pictures, clips, skipped)

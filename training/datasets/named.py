@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
+from training.datasets.leaks import refuse_shared_pictures, whole_file
 from training.datasets.pairs import Clip, DatasetError, File, PairSet, Picture, intersect
 
 
@@ -39,6 +40,9 @@ def read_named_folder(folder: Path, split: str, speech: Path | None = None) -> P
         else:
             by_name[path.stem] = path
     pictures = [Picture(name, File(path), name) for name, path in by_name.items() if split_of(name) == split]
+    refuse_shared_pictures(
+        str(folder), ((split_of(name), name, whole_file(path)) for name, path in by_name.items())
+    )
     clips = []
     for path in _files(spoken):
         base, _, k = path.stem.rpartition("_")

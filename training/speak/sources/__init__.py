@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.datasets.lines import lines_of
 from training.shards import find_shards
 from training.speak.caption import Caption, CaptionsError
 from training.speak.sources.classes import CLASSES, class_captions
 from training.speak.sources.coco import coco_captions
 from training.speak.sources.flickr8k import TOKENS, flickr8k_captions
-from training.speak.sources.listed import jsonl_captions, kaggle_captions, lines_of, tsv_captions
+from training.speak.sources.listed import jsonl_captions, kaggle_captions, tsv_captions
 from training.speak.sources.webdataset import shard_captions
 
 __all__ = ["is_flickr8k", "records"]

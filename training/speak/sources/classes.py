@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+from training.datasets.lines import lines_of
 from training.speak.caption import Caption
-from training.speak.sources.listed import lines_of
 
 CLASSES = "classes.tsv"
 _PHRASES = (

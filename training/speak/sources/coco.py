@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from training.datasets.karpathy import KARPATHY_SPLITS
 from training.datasets.pairs import File
-from training.speak.caption import DEV_SPLIT, TEST_SPLIT, TRAIN_SPLIT, Caption, CaptionsError
-
-# restval: images of val2014 that are in neither his val nor his test; papers train on them.
-KARPATHY_SPLITS = {"train": TRAIN_SPLIT, "restval": TRAIN_SPLIT, "val": DEV_SPLIT, "test": TEST_SPLIT}
+from training.speak.caption import DEV_SPLIT, TRAIN_SPLIT, Caption, CaptionsError
 
 
 def coco_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:

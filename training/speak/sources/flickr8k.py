@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.datasets.lines import lines_of
 from training.datasets.pairs import File
 from training.speak.caption import DEV_SPLIT, TEST_SPLIT, TRAIN_SPLIT, Caption, CaptionsError
-from training.speak.sources.listed import FLICKR8K_NAME, lines_of
+from training.speak.sources.listed import FLICKR8K_NAME
 
 TOKENS = "Flickr8k.token.txt"
 _LISTS = {

@@ -8,23 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.datasets.conceptual import row_id
+from training.datasets.lines import lines_of
 from training.datasets.pairs import File
 from training.speak.caption import Caption
 
 FLICKR8K_NAME = re.compile(r"(?P<base>[^/\\#]+)\.jpg#(?P<number>\d+)")
-
-
-def lines_of(path: Path, skipped: Counter[str]) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers from 1; blank ones passed over, those that are not UTF-8 counted."""
-    with path.open("rb") as lines:
-        for number, raw in enumerate(lines, 1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError:
-                skipped["line not UTF-8"] += 1
-                continue
-            if line.strip():
-                yield number, line
 
 
 def jsonl_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
@@ -81,7 +70,7 @@ def tsv_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
         elif right.strip().lower() == "url" and number == 1:
             continue  # the header that img2dataset asks for
         else:
-            name = f"cc-{number:07d}"
+            name = row_id(number)
             yield Caption(name, name, left)
 
 
