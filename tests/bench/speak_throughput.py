@@ -1,10 +1,11 @@
 """How much of the bare engine's speed `speak` keeps: processor time a clip, side by side in one run.
 
-    python tests/bench/speak_throughput.py --out tests/bench/results/speak.json
+    python -m tests.bench.speak_throughput --out tests/bench/results/speak_throughput.json
 
 "bare" is the engine's synthesize in a loop and nothing else. The others do all that `speak` does: text,
-engine, resampling, level, encoding, files or shards, journal. Processor time of this process and of its children
-counts, not the clock, so that other work on the machine says little; rounds alternate, medians are kept.
+engine, resampling, level, encoding, files or shards, journal. The processor time of this process and of its
+children counts, not the clock, so that other work on the machine says little; rounds alternate, medians are
+kept.
 """
 
 from __future__ import annotations

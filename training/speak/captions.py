@@ -61,7 +61,7 @@ def read_captions(source: Path, *, split: str | None = None, limit: int | None =
 
     `source` is a JSONL file (id, image_id, text, split?), a folder with texts.jsonl, a TSV (`caption<TAB>url`
     or `image.jpg#k<TAB>caption`), Kaggle's captions.txt (`image,caption`), a Flickr8k folder, COCO's captions
-    or Karpathy's splits (.json), or WebDataset shards (.tar, or a folder of them).
+    or Karpathy's splits (.json), WebDataset shards (.tar, or a folder of them), or a folder with classes.tsv.
     CaptionsError if it is none of these or no caption is left.
     """
     captions = Captions(source, split, limit)

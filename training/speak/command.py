@@ -35,7 +35,7 @@ def speak_command(
         Path,
         typer.Argument(
             help="JSONL, TSV, captions.txt, COCO or Karpathy JSON, WebDataset shards, a folder with "
-            "texts.jsonl, or a Flickr8k folder."
+            "texts.jsonl or classes.tsv, or a Flickr8k folder."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the clips and what lists them.")],
@@ -115,8 +115,8 @@ def speak_command(
         if dry_run:
             _show(foresee(work), as_json)
             return
-        if work.clips >= _WORTH_FORESEEING:
-            typer.echo(str(foresee(work)), err=True)
+        if work.clips >= _WORTH_FORESEEING and (foreseen := foresee(work)).clips:
+            typer.echo(str(foreseen), err=True)
         with open_progress() as shown:
             report = perform(work, runner=engine.value, progress=shown)
     for clip_id, reason in list(report.failures.items())[:_FAILURES_SHOWN]:

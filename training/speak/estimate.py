@@ -49,7 +49,7 @@ def estimate(
     elapsed = speech = size = 0.0
     measured = timed = 0
     started, engines = time.monotonic(), set()
-    for clip in islice(clips, _CLIPS):
+    for clip in islice(clips, min(_CLIPS, total)):
         begun = time.monotonic()
         try:
             samples = speak_clip(clip.caption.text, clip.draw)
