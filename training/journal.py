@@ -1,7 +1,7 @@
 """A run's log.jsonl: a line every ten steps, a line every evaluation, each written out at once.
 
     {"step": 40, "loss": 3.8112, "learning_rate": 0.001, "pairs_per_s": 81.3}         the 41st step
-    {"step": 400, "dev": {...}}                                                     after 400 steps
+    {"step": 400, "dev": {...}, "best": true}                                         after 400 steps
 
 A run that goes on after a kill writes the lines since its last checkpoint once more.
 """
@@ -37,7 +37,7 @@ class Journal:
             )
 
     def evaluated(self, step: int, scores: Scores, best: bool) -> None:
-        self._write({"step": step, "dev": scores.to_dict()})
+        self._write({"step": step, "dev": scores.to_dict(), "best": best})
 
     def _write(self, record: dict[str, Any]) -> None:
         self._file.write(json.dumps(record) + "\n")

@@ -13,7 +13,7 @@ KS = (1, 5, 10)
 
 
 def evaluations(run: Path) -> dict[int, dict[str, Any]]:
-    """Step -> dev scores, in the order of steps; the newest of a step, and no line that a kill tore."""
+    """Step -> its line of the log, in the order of steps; the newest of a step, and none that a kill tore."""
     found: dict[int, dict[str, Any]] = {}
     for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
         try:
@@ -21,21 +21,21 @@ def evaluations(run: Path) -> dict[int, dict[str, Any]]:
         except ValueError:
             continue
         if record.get("dev"):
-            found[record["step"]] = record["dev"]
+            found[record["step"]] = record
     return dict(sorted(found.items()))
 
 
-def evaluation_table(run: Path, kept: int | None) -> Table | None:
-    """Recall both ways at every evaluation; the step whose weights are kept is marked. None without any."""
+def evaluation_table(run: Path) -> Table | None:
+    """Recall both ways at every evaluation; a star where the kept weights are from. None without any."""
     found = evaluations(run)
     if not found:
         return None
     table = Table(box=box.SIMPLE_HEAD, title="dev", title_justify="left")
-    names = ("step", *(f"{way} R@{k}" for way in ("S→I", "I→S") for k in KS))
-    for name in names:
+    for name in ("step", *(f"{way} R@{k}" for way in ("S→I", "I→S") for k in KS)):
         table.add_column(name, justify="right")
-    for step, scores in found.items():
-        ways = (scores["speech_to_image"], scores["image_to_speech"])
+    kept = max((step for step, record in found.items() if record.get("best")), default=None)
+    for step, record in found.items():
+        ways = (record["dev"]["speech_to_image"], record["dev"]["image_to_speech"])
         cells = [f"{way[f'R@{k}']:.3f}" for way in ways for k in KS]
-        table.add_row(f"{step:,}", *cells, style="bold" if step == kept else None)
+        table.add_row(f"{step:,}{'*' if step == kept else ' '}", *cells)
     return table

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.objectives.build import build_objective
 from training.objectives.mms import masked_margin_softmax
 from training.objectives.triplet import triplet_loss
+from training.preset import Objective
 
 # Pictures of the pairs of a batch: three captions of picture 2, two of picture 0.
 PICTURES = [0, 0, 1, 2, 2, 2, 3]
@@ -68,6 +70,21 @@ def test_masked_margin_softmax_does_not_see_the_order_of_the_batch() -> None:
     assert shuffled.item() == pytest.approx(masked_margin_softmax(z, matches, 0.1).item())
 
 
+@pytest.mark.parametrize("step", [0, 100_000, 3_000_000])
+def test_the_presets_objective_has_the_margin_of_its_step(step: int) -> None:
+    z, matches = scores(len(PICTURES)), same(PICTURES)
+    config = Objective(name="mms", margin=0.001, margin_growth=1.002, margin_every=1000)
+    margin = 0.001 * 1.002 ** (step // 1000)
+    found = build_objective(config)(z, matches, step, torch.Generator())
+    assert found.item() == pytest.approx(slow_masked_margin_softmax(z, PICTURES, margin), abs=1e-10)
+    config, drawn = (
+        config.model_copy(update={"name": "triplet"}),
+        [torch.Generator().manual_seed(2) for _ in "ab"],
+    )
+    found = build_objective(config)(z, matches, step, drawn[0])
+    assert found.item() == triplet_loss(z, matches, margin, drawn[1]).item()
+
+
 def test_huge_scores_stay_finite() -> None:
     assert masked_margin_softmax(scores(4) * 1e6, same([0, 1, 2, 3]), 0.1).isfinite()
 
@@ -108,6 +125,26 @@ def test_triplet_is_the_papers_sum() -> None:
         z = scores(2, seed)
         loss = triplet_loss(z, same([0, 1]), 0.5, torch.Generator())
         assert loss.item() == pytest.approx(slow_triplet_with_one_negative(z, 0.5), abs=1e-12)
+
+
+def slow_triplet_on_average(z: Tensor, pictures: list[int], margin: float) -> float:
+    """E over m ~ U{j: M_kj = 1} and n ~ U{i: M_ik = 1} of the sum over k, one term after the other."""
+    total = 0.0
+    for k, picture in enumerate(pictures):
+        others = [j for j, other in enumerate(pictures) if other != picture]
+        for j in others:
+            total += max(0.0, z[k, j].item() - z[k, k].item() + margin) / len(others)
+            total += max(0.0, z[j, k].item() - z[k, k].item() + margin) / len(others)
+    return total
+
+
+def test_triplet_draws_its_negatives_evenly_among_other_pictures() -> None:
+    z, generator = scores(len(PICTURES)), torch.Generator().manual_seed(5)
+    losses = torch.stack([triplet_loss(z, same(PICTURES), 0.5, generator) for _ in range(4000)])
+    expected = slow_triplet_on_average(z, PICTURES, 0.5)
+    spread = losses.std().item() / 4000**0.5
+    assert losses.mean().item() == pytest.approx(expected, abs=4 * spread)
+    assert spread < 0.02 * expected
 
 
 def test_triplet_has_the_gradient_of_its_value() -> None:
