@@ -112,14 +112,10 @@ def _check_weights(pretrained: bool, weights: str) -> None:
 
 
 class Embedding(_Table):
-    """The joint space. scale (100 at most) multiplies scores in training only; 1 and fixed for plain dots.
-
-    centre puts batch normalisation without weights behind each tower.
-    """
+    """The joint space. scale (100 at most) multiplies scores in training only; 1 and fixed for plain dots."""
 
     dim: int = Field(ge=1)
     similarity: Literal["dot", "cosine"]
-    centre: bool = False
     scale: float = Field(default=1.0, gt=0, le=100)
     learn_scale: bool = False
 

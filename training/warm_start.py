@@ -62,7 +62,7 @@ class WarmStart:
 
 def _make(preset: Preset, tower: str) -> dict[str, Any]:
     """All that decides what a tower's weights mean."""
-    values = preset.model_dump(include={tower: True, "embedding": {"dim", "centre"}})
+    values = preset.model_dump(include={tower: True, "embedding": {"dim"}})
     values[tower] = {key: value for key, value in values[tower].items() if key not in LEARNING}
     if tower == "speech":
         values["media"] = {"sample_rate_hz": preset.media.sample_rate_hz}

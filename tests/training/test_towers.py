@@ -104,18 +104,6 @@ def test_only_cosine_spaces_are_normalised(model: DualEncoder) -> None:
             assert ((lengths - 1).abs() > 1e-3).all()
 
 
-@pytest.mark.parametrize("centre", [False, True])
-def test_centred_towers_tell_inputs_apart_from_the_first_step(tmp_path: Path, centre: bool) -> None:
-    preset = tiny_preset(tmp_path, CONV_PRESET.replace("centre = true", f"centre = {str(centre).lower()}"))
-    torch.manual_seed(0)
-    model = DualEncoder(preset).train()
-    pixels = torch.randint(256, (16, 32, 32, 3), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
-    said = torch.stack([clip(8000 + i)[:8000] for i in range(16)])
-    for vectors in (model.speech(said, torch.full((16,), 8000)), model.image(pixels)):
-        alike = float((vectors @ vectors.T).detach()[~torch.eye(16, dtype=torch.bool)].mean())
-        assert alike < 0 if centre else alike > 0.5
-
-
 def test_scores_are_clips_by_pictures_times_the_scale(tmp_path: Path) -> None:
     model = DualEncoder(tiny_preset(tmp_path, embedding__scale="20.0"))
     speech, image = torch.randn(3, 12), torch.randn(3, 12)

@@ -17,21 +17,15 @@ from training.towers.speech import build_speech_tower
 
 
 class Finish(nn.Module):
-    """What follows a tower: centred if the preset says so, normalised if the space is cosine.
-
-    Centring is batch normalisation without weights. It keeps young towers from giving every input the same
-    vector, where the loss sits at chance and has next to no gradient.
-    """
+    """What follows a tower: float32 again, and normalised if the space is cosine."""
 
     def __init__(self, config: Embedding) -> None:
         super().__init__()
-        self.centre = nn.BatchNorm1d(config.dim, affine=False) if config.centre else nn.Identity()
         self.normalise = config.similarity == "cosine"
 
     def forward(self, vectors_BD: Tensor) -> Tensor:
         single_BD = vectors_BD.to(torch.promote_types(vectors_BD.dtype, torch.float32))  # of bfloat16 towers
-        centred_BD: Tensor = self.centre(single_BD)
-        return functional.normalize(centred_BD, dim=1) if self.normalise else centred_BD
+        return functional.normalize(single_BD, dim=1) if self.normalise else single_BD
 
 
 class SpeechGraph(nn.Module):
