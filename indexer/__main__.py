@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 IndexOption = Annotated[Path, typer.Option("--index", help="The index directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+GenerationHelp = "An id as `list` gives it, or newest or current"
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 KindName = Literal["flat"]
 EngineName = Literal["local"]
@@ -38,6 +39,13 @@ def build_command(
     index: IndexOption,
     images: Annotated[Path | None, typer.Option(help="Images: a folder, or a .jsonl file.")] = None,
     captions: Annotated[Path | None, typer.Option(help="Spoken captions, likewise.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KEY=VALUE, such as split=test: of .jsonl files only the lines whose metadata say so. "
+            "Repeatable: values of one key are alternatives, all keys must agree."
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Serve the new generation at once.")] = False,
     kind: Annotated[KindName, typer.Option(help="The kind of index; flat is exact.")] = "flat",
     engine: Annotated[EngineName, typer.Option(help="Where embedding runs.")] = "local",
@@ -50,6 +58,7 @@ def build_command(
 
     Only what is new is embedded; a build that was stopped goes on where it stopped when it is run again.
     """
+    selected = _selected(only)
     if images is None and captions is None:
         raise typer.BadParameter("name --images, --captions or both", param_hint="--images / --captions")
     with failing_in_one_sentence(debug=debug):
@@ -61,6 +70,7 @@ def build_command(
                 index,
                 images=images,
                 captions=captions,
+                only=selected,
                 kind=kind,
                 engine=engine,
                 provider=provider,
@@ -84,7 +94,7 @@ def list_command(index: IndexOption, as_json: JsonOption = False, debug: DebugOp
 @app.command("show")
 def show_command(
     index: IndexOption,
-    generation: Annotated[str | None, typer.Argument(help="An id; the current one if not given.")] = None,
+    generation: Annotated[str | None, typer.Argument(help=f"{GenerationHelp}; current if not given.")] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -99,7 +109,7 @@ def show_command(
 @app.command("verify")
 def verify_command(
     index: IndexOption,
-    generation: Annotated[str | None, typer.Argument(help="An id; all if not given.")] = None,
+    generation: Annotated[str | None, typer.Argument(help=f"{GenerationHelp}; all if not given.")] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -115,7 +125,7 @@ def verify_command(
 @app.command("promote")
 def promote_command(
     index: IndexOption,
-    generation: Annotated[str, typer.Argument(help="An id, or the word newest.")],
+    generation: Annotated[str, typer.Argument(help=f"{GenerationHelp}.")],
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -140,18 +150,27 @@ def rollback_command(index: IndexOption, as_json: JsonOption = False, debug: Deb
 @app.command("prune")
 def prune_command(
     index: IndexOption,
-    keep: Annotated[int, typer.Option(min=0, help="How many to keep besides the current one.")] = 2,
+    keep: Annotated[
+        int, typer.Option(min=1, help="How many generations stay in all, the current one among them.")
+    ] = 3,
+    drop_rollback: Annotated[
+        bool, typer.Option("--drop-rollback", help="Delete even the one that a rollback returns to.")
+    ] = False,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Delete the vectors of models no generation uses, too.")
     ] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Delete old generations. The current one stays; then the one a rollback needs, then the newest."""
+    """Delete all generations but --keep: the current one, the one a rollback returns to, then the newest.
+
+    Says what was deleted and what stays. Refused when only the current one would stay though there is one to
+    roll back to, unless --drop-rollback is given.
+    """
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
 
-        answer = commands.prune_index(index, keep, embeddings=embeddings)
+        answer = commands.prune_index(index, keep, drop_rollback=drop_rollback, embeddings=embeddings)
         _print(answer.result, answer.text, as_json)
 
 
@@ -172,6 +191,18 @@ def doctor_command(
         findings = examine(bundle=bundle, index=index)
         _print([asdict(one) for one in findings], told(findings), as_json)
     raise typer.Exit(int(any(one.verdict == "wrong" for one in findings)))
+
+
+def _selected(only: list[str] | None) -> dict[str, list[str]]:
+    selected: dict[str, list[str]] = {}
+    for condition in only or ():
+        key, equals, value = condition.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(
+                f"wants KEY=VALUE, such as split=test, not {condition!r}", param_hint="--only"
+            )
+        selected.setdefault(key, []).append(value)
+    return selected
 
 
 def _print(result: Any, text: str, as_json: bool) -> None:

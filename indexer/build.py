@@ -1,7 +1,7 @@
 """The rebuild, readable top to bottom: bundle, corpora, embeddings, index, measurement, generation.
 
-It may be killed at any instant, or find the disk full: what serves is untouched, and the next build goes on
-from the embeddings already kept.
+One that cannot be done is refused before anything is written. One under way may be killed at any instant, or
+find the disk full: what serves is untouched, and the next build goes on from the embeddings already kept.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import ann
-from indexer.bundle import open_bundle
 from indexer.cores import available_cores
-from indexer.corpus import Corpus, open_corpus
+from indexer.corpus import Corpus
 from indexer.durable import naming_a_full_disk
 from indexer.embeddings import Embeddings
 from indexer.encoder import Encoder, Provider
 from indexer.ingest import ingest
 from indexer.media import MediaLimits
-from indexer.media.sniff import Modality
+from indexer.preflight import BuildError, check, nothing_usable
 from indexer.progress import Progress, Silent
 from indexer.store import (
-    COLLECTIONS,
     CollectionManifest,
     CollectionName,
     GenerationWriter,
@@ -39,13 +38,10 @@ from indexer.store import (
 )
 from indexer.store.layout import EMBEDDINGS, GENERATIONS
 
-MODALITIES: dict[CollectionName, Modality] = {"images": "image", "captions": "speech"}
+__all__ = ["BuildError", "BuildReport", "CollectionReport", "build"]
+
 RECALL_SAMPLE = 200
 """Queries by which the recall of an index is measured against exact search."""
-
-
-class BuildError(Exception):
-    """What was asked cannot be built; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +87,7 @@ def build(
     *,
     images: Path | str | None = None,
     captions: Path | str | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
     kind: str = "flat",
     engine: str = "local",
     threads: int | None = None,
@@ -101,11 +98,14 @@ def build(
 ) -> BuildReport:
     """Index `images` and `captions` (at least one) with the bundle as a new generation of the index.
 
-    BuildError, CorpusError, BundleError, EncoderError, AnnError, BuildConflict, DiskFull: each one sentence.
+    `only` (metadata key -> values, one of which must be there) picks lines of sources that are .jsonl files.
+    BuildError, CorpusError, BundleError, EncoderError, AnnError, BuildConflict, DiskFull: each one sentence;
+    an ExceptionGroup where several sources, or the bundle too, are wrong.
     """
     started = time.monotonic()
     index = Path(index)
-    sources = {name: one for name, one in (("images", images), ("captions", captions)) if one is not None}
+    named: tuple[tuple[CollectionName, Path | str | None], ...] = (("images", images), ("captions", captions))
+    sources = {name: one for name, one in named if one is not None}
     if not sources:
         raise BuildError("There is nothing to index: name images, captions or both.")
     if kind not in ann.KINDS:
@@ -113,9 +113,9 @@ def build(
     if engine != "local":
         raise BuildError(f"The engine {engine!r} does not exist; there is local.")
     progress = progress or Silent()
-    threads = threads or available_cores()
-    corpora = {name: open_corpus(sources[name], MODALITIES[name]) for name in COLLECTIONS if name in sources}
-    opened = open_bundle(bundle)
+    threads, limits = threads or available_cores(), limits or MediaLimits()
+    with progress.stage("checking bundle and sources"):
+        opened, corpora = check(bundle, sources, only or {}, limits)
     encoder = Encoder(opened, provider=provider, threads=threads)
 
     previous = None
@@ -166,20 +166,20 @@ def _embed(
     encoder: Encoder,
     index: Path,
     threads: int,
-    limits: MediaLimits | None,
+    limits: MediaLimits,
     progress: Progress,
 ) -> _Embedded:
     """Write the rows of a collection and its vectors, in the corpus's order."""
     started = time.monotonic()
-    known = Embeddings(index / EMBEDDINGS / encoder.bundle.fingerprint, MODALITIES[name], encoder.dim)
+    known = Embeddings(index / EMBEDDINGS / encoder.bundle.fingerprint, corpus.modality, encoder.dim)
     count = new = 0
     # The file has no name, so a killed build leaves nothing of it behind.
     with (
         known,
         tempfile.TemporaryFile(dir=index / GENERATIONS) as vectors,
-        progress.stage(f"{name}: embedding", corpus.count_hint()) as stage,
+        progress.stage(f"{name}: vectors", corpus.count_hint()) as stage,
     ):
-        for one in ingest(corpus, known, encoder, threads=threads, limits=limits or MediaLimits()):
+        for one in ingest(corpus, known, encoder, threads=threads, limits=limits):
             item = Item(
                 id=one.item.id,
                 row=count,
@@ -196,9 +196,10 @@ def _embed(
             vectors.write(one.embedding.vector_D.tobytes())
             count += 1
             new += one.new
-            stage.reach(count + corpus.skips.total)
+            told = f"{new:,} embedded now, {count - new:,} reused"
+            stage.reach(count + corpus.skips.total, told)
         if count == 0:
-            raise BuildError(_nothing_usable(name, corpus))
+            raise BuildError(nothing_usable(name, corpus))
         vectors.flush()
         vectors_ND = np.memmap(vectors, np.float32, "r", shape=(count, encoder.dim))
     return _Embedded(vectors_ND, new, time.monotonic() - started)
@@ -241,14 +242,3 @@ def _sample(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
     """At most RECALL_SAMPLE vectors, evenly spread and the same at every build."""
     rows = np.unique(np.linspace(0, len(vectors_ND) - 1, RECALL_SAMPLE).round().astype(np.int64))
     return np.asarray(vectors_ND[rows])
-
-
-def _nothing_usable(name: CollectionName, corpus: Corpus) -> str:
-    if not corpus.skips.total:
-        return f"{corpus.source} holds nothing to index as {name}: name another source."
-    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.skips.counts.most_common())
-    first = next(iter(corpus.skips.examples.values()))[0]
-    return (
-        f"Nothing in {corpus.source} can be indexed as {name} ({reasons}; for example {first}): "
-        "mend the source or name another."
-    )

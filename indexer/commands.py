@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,19 @@ from indexer.build import BuildReport, build
 from indexer.encoder import Provider
 from indexer.progress import Progress
 from indexer.store import (
-    GenerationDamaged,
     GenerationManifest,
+    Pruned,
     Skipped,
-    UnknownGeneration,
     current_generation,
+    find_generation,
     list_generations,
     promote,
     prune,
     rollback,
     verify,
 )
+from indexer.store.layout import generation_folder
+from indexer.store.manifest import read_generation_manifest
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def build_index(
     *,
     images: Path | None,
     captions: Path | None,
+    only: Mapping[str, Collection[str]],
     kind: str,
     engine: str,
     provider: Provider,
@@ -51,6 +54,7 @@ def build_index(
         index,
         images=images,
         captions=captions,
+        only=only,
         kind=kind,
         engine=engine,
         provider=provider,
@@ -71,61 +75,64 @@ def list_index(index: Path) -> Answer:
 
 
 def show(index: Path, generation: str | None) -> Answer:
-    manifest = _manifest(index, generation)
+    """Of `generation`, by its id or as newest or current; without it the current one, else the newest."""
+    name = generation or ("current" if current_generation(index) else "newest")
+    manifest = read_generation_manifest(generation_folder(index, find_generation(index, name)))
     return Answer(asdict(manifest), _told_manifest(manifest))
 
 
 def verify_index(index: Path, generation: str | None) -> Answer:
-    names = [one.id for one in list_generations(index)] if generation is None else [generation]
+    """Of all generations where none is named."""
+    all_of_them = [one.id for one in list_generations(index)]
+    names = all_of_them if generation is None else [find_generation(index, generation)]
     problems = {name: verify(index, name) for name in names}
     lines = [f"{name}: {'; '.join(found) or 'sound'}" for name, found in problems.items()]
     return Answer(problems, "\n".join(lines) or "No generation yet.", failed=any(problems.values()))
 
 
 def promote_index(index: Path, generation: str) -> Answer:
-    """`generation` may be the word newest."""
-    if generation == "newest":
-        generation = next((one.id for one in list_generations(index)), generation)
-    change = promote(index, generation)
-    was = f"; {change.previous} did before" if change.previous else ""
+    change = promote(index, find_generation(index, generation))
+    was = f" in place of {change.previous}" if change.previous not in (None, change.generation) else ""
     return Answer(asdict(change), f"{change.generation} serves now{was}.")
 
 
 def roll_back(index: Path) -> Answer:
     change = rollback(index)
-    return Answer(asdict(change), f"{change.generation} serves again instead of {change.previous}.")
+    return Answer(asdict(change), f"{change.generation} serves again in place of {change.previous}.")
 
 
-def prune_index(index: Path, keep: int, *, embeddings: bool) -> Answer:
-    deleted = prune(index, keep, embeddings=embeddings)
-    return Answer({"deleted": deleted}, f"Deleted {', '.join(deleted)}." if deleted else "Nothing to delete.")
-
-
-def _manifest(index: Path, generation: str | None) -> GenerationManifest:
-    listed = {one.id: one for one in list_generations(index)}
-    wanted = generation or current_generation(index) or next(iter(listed), "")
-    if wanted not in listed:
-        raise UnknownGeneration(
-            f"The index at {index} has no generation {wanted!a}: it has {', '.join(listed) or 'none'}."
-        )
-    manifest = listed[wanted].manifest
-    if manifest is None:
-        raise GenerationDamaged(listed[wanted].problem or "")
-    return manifest
+def prune_index(index: Path, keep: int, *, drop_rollback: bool, embeddings: bool) -> Answer:
+    pruned = prune(index, keep, drop_rollback=drop_rollback, embeddings=embeddings)
+    return Answer(asdict(pruned), _told_pruned(pruned))
 
 
 def _told_build(report: BuildReport, index: Path) -> str:
     lines = [f"Generation {report.generation}, by {report.fingerprint[:12]} on {report.provider}:"]
     for name, part in report.collections.items():
         lines.append(
-            f"  {name}: {part.count:,} ({part.new:,} embedded now, {part.reused:,} known), "
+            f"  {name}: {part.count:,} ({part.new:,} embedded now, {part.reused:,} reused), "
             f"recall@10 {part.recall_at_10:.3f}, {part.seconds:.1f} s"
         )
         lines.extend(_told_skips(part.skipped))
-    if report.promoted:
-        lines.append(f"It serves now{f', in place of {report.previous}' if report.previous else ''}.")
+    if not report.promoted:
+        lines.append(f"Next, to serve it: python -m indexer promote {report.generation} --index {index}")
+    elif report.previous:
+        back = f"python -m indexer rollback --index {index}"
+        lines.append(f"It serves now in place of {report.previous}; to go back: {back}")
     else:
-        lines.append(f"To serve it: python -m indexer promote {report.generation} --index {index}")
+        lines.append(f"It is promoted. Next: python -m service --index {index}")
+    return "\n".join(lines)
+
+
+def _told_pruned(pruned: Pruned) -> str:
+    roles = {pruned.current: " (current)", pruned.rollback: " (a rollback returns to it)"}
+    lines = [f"Deleted: {', '.join(pruned.deleted) or 'nothing'}."]
+    if pruned.embeddings:
+        models = ", ".join(name[:12] for name in pruned.embeddings)
+        lines.append(f"Deleted the vectors that no kept generation uses: of {models}.")
+    lines.append(f"Kept: {', '.join(one + roles.get(one, '') for one in pruned.kept) or 'nothing'}.")
+    if pruned.rollback is None:
+        lines.append("There is nothing to roll back to.")
     return "\n".join(lines)
 
 

@@ -19,6 +19,9 @@ from rich.text import Text
 
 from indexer.progress import Progress, Stage
 
+TRAINING_SET = ("jinja2", "onnx", "onnxscript", "timm", "torch", "torchvision", "transformers")
+"""Libraries of the extra `train`, which serving does without."""
+
 LINE_SECONDS = 5.0
 """How often a stage that is not on a terminal tells how far it has come."""
 
@@ -30,32 +33,43 @@ def open_progress() -> Iterator[Progress]:
     if not console.is_terminal:
         yield _Lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), _Count(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), _Count(), TimeRemainingColumn(), _Note())
     with Bars(*columns, console=console) as bars:
         yield _OnTerminal(bars)
 
 
 @contextmanager
 def failing_in_one_sentence(*, debug: bool) -> Iterator[None]:
-    """Turn an error into status 1 and one sentence on stderr; with `debug`, after its traceback."""
+    """Turn an error into status 1 and one sentence on stderr; with `debug`, after its traceback.
+
+    An ExceptionGroup, of faults found together, gives one line each.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        sentence = "Stopped before the end; what was already there is untouched."
-    except ImportError as error:
-        sentence = f"A library is missing or broken ({error}): `python -m indexer doctor` has the fix."
+        sentences = ["Stopped before the end; what was already there is untouched."]
+    except ExceptionGroup as group:
+        sentences = [_sentence(error) for error in group.exceptions]
     except Exception as error:  # noqa: BLE001  the last stop before the person who ran the command
-        sentence = _sentence(error)
+        sentences = [_sentence(error)]
     else:
         return
     if debug:
         traceback.print_exc()
-    print(f"error: {sentence}", file=sys.stderr)
+    for sentence in sentences:
+        print(f"error: {sentence}", file=sys.stderr)
     raise SystemExit(1)
 
 
 def _sentence(error: Exception) -> str:
     """Our own errors are sentences already; the system's name a file; anything else is a defect of ours."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING_SET:
+        return (
+            f"Training needs {error.name}, which is not installed: run `make train-env` and activate "
+            ".venv-train, or run pip install 'saysee[train]'."
+        )
+    if isinstance(error, ImportError):
+        return f"A library is missing or broken ({error}): `python -m indexer doctor` has the fix."
     if type(error).__module__.partition(".")[0] in ("indexer", "training", "service"):
         return str(error)
     if isinstance(error, OSError):
@@ -73,6 +87,13 @@ class _Count(ProgressColumn):
             done += f"/{int(task.total):,}"
         speed = task.finished_speed or task.speed
         return Text(f"{done}  {speed:,.0f}/s" if speed else done)
+
+
+class _Note(ProgressColumn):
+    """What came of it so far."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields.get("note", ""))
 
 
 class _OnTerminal:
@@ -94,9 +115,9 @@ class _Bar:
         self._task = task
         self.done = 0
 
-    def reach(self, done: int) -> None:
+    def reach(self, done: int, note: str = "") -> None:
         self.done = done
-        self._bars.update(self._task, completed=done)
+        self._bars.update(self._task, completed=done, note=note)
 
 
 class _Lines:
@@ -109,7 +130,7 @@ class _Lines:
         yield stage
         seconds = time.monotonic() - stage.started
         counted = f"{stage.done:,} in " if stage.done else ""
-        print(f"{title}: {counted}{seconds:.1f} s", file=sys.stderr)
+        print(f"{title}: {counted}{seconds:.1f} s{stage.note}", file=sys.stderr)
 
 
 class _Line:
@@ -117,10 +138,12 @@ class _Line:
         self._title = title
         self._total = total
         self.done = 0
+        self.note = ""
         self.started = self._told = time.monotonic()
 
-    def reach(self, done: int) -> None:
+    def reach(self, done: int, note: str = "") -> None:
         self.done = done
+        self.note = f"; {note}" if note else ""
         now = time.monotonic()
         if now - self._told < LINE_SECONDS:
             return
@@ -128,4 +151,6 @@ class _Line:
         rate = done / (now - self.started)
         of_total = f" of {self._total:,}" if self._total else ""
         left = f", {max(0, self._total - done) / rate:.0f} s left" if self._total and rate else ""
-        print(f"{self._title}: {done:,}{of_total}, {rate:,.1f}/s{left}", file=sys.stderr, flush=True)
+        print(
+            f"{self._title}: {done:,}{of_total}, {rate:,.1f}/s{left}{self.note}", file=sys.stderr, flush=True
+        )

@@ -140,6 +140,18 @@ def _libraries() -> Iterator[Finding]:
         if module not in OWNED_FOLDERS:
             yield Finding(distribution, "ok", metadata.version(distribution))
     yield Finding("sqlite", "ok", sqlite3.sqlite_version)
+    yield Finding("training", "ok", _training_set())
+
+
+def _training_set() -> str:
+    """Without importing torch, which takes seconds and which only training may."""
+    try:
+        return f"torch {metadata.version('torch')} is installed"
+    except metadata.PackageNotFoundError:
+        return (
+            "torch is not installed, and indexing and serving do without; to train, `make train-env` or "
+            "pip install 'saysee[train]'"
+        )
 
 
 def _onnxruntime() -> Iterator[Finding]:

@@ -75,6 +75,16 @@ class _Refused:
     what: str
 
 
+def any_usable(corpus: Corpus, spec: MediaSpec, limits: MediaLimits) -> bool:
+    """Whether any item can be decoded; reads up to that one, and counts those before it in `corpus.skips`."""
+    for item in corpus:
+        found = _prepare(item, None, spec, limits)
+        if isinstance(found, _Prepared):
+            return True
+        corpus.skips.add(found.reason, found.what)
+    return False
+
+
 def ingest(
     corpus: Corpus, embeddings: Embeddings, encoder: Encoder, *, threads: int, limits: MediaLimits
 ) -> Iterator[Ingested]:
@@ -102,14 +112,14 @@ def ingest(
 
 
 def _prepare(
-    item: CorpusItem, embeddings: Embeddings, spec: MediaSpec, limits: MediaLimits
+    item: CorpusItem, embeddings: Embeddings | None, spec: MediaSpec, limits: MediaLimits
 ) -> _Prepared | _Refused:
     try:
         if item.location.size_bytes > limits.max_bytes:
             return _Refused("too large", f"{item.id}: {item.location.size_bytes} bytes")
         data = item.read()
         sha256 = hashlib.sha256(data).hexdigest()
-        known = embeddings.get(sha256)
+        known = embeddings.get(sha256) if embeddings is not None else None
         return _Prepared(item, sha256, known or _decode(data, item, spec, limits))
     except MediaError as error:
         return _Refused(error.kind.replace("_", " "), f"{item.id}: {error}")

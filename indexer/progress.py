@@ -9,8 +9,8 @@ from typing import Protocol
 class Stage(Protocol):
     """One stretch of work."""
 
-    def reach(self, done: int) -> None:
-        """Say how far it has come, of the total."""
+    def reach(self, done: int, note: str = "") -> None:
+        """Say how far it has come, of the total; `note` is what came of it so far, in a few words."""
 
 
 class Progress(Protocol):
@@ -28,5 +28,5 @@ class Silent:
 
 
 class _SilentStage:
-    def reach(self, done: int) -> None:
+    def reach(self, done: int, note: str = "") -> None:
         """Nobody watches."""

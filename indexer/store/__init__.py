@@ -1,4 +1,4 @@
-"""Generations on disk: write, verify, open, search, promote, roll back. These names are the front door."""
+"""Generations on disk: write, verify, open, search, promote, roll back, prune. The front door."""
 
 from indexer.store.errors import (
     BadCursor,
@@ -10,6 +10,7 @@ from indexer.store.errors import (
     MediaGone,
     NothingToRollBack,
     NoThumbnail,
+    RollbackLost,
     StoreError,
     UnknownCollection,
     UnknownGeneration,
@@ -24,10 +25,10 @@ from indexer.store.lifecycle import (
     list_generations,
     open_index,
     promote,
-    prune,
     rollback,
     verify,
 )
+from indexer.store.lookup import find_generation
 from indexer.store.manifest import (
     COLLECTIONS,
     CollectionManifest,
@@ -35,6 +36,7 @@ from indexer.store.manifest import (
     GenerationManifest,
     Skipped,
 )
+from indexer.store.prune import Pruned, prune
 from indexer.store.writer import GenerationWriter, sole_builder
 
 __all__ = [
@@ -58,12 +60,15 @@ __all__ = [
     "MediaGone",
     "NoThumbnail",
     "NothingToRollBack",
+    "Pruned",
+    "RollbackLost",
     "Skipped",
     "StoreError",
     "UnknownCollection",
     "UnknownGeneration",
     "UnknownItem",
     "current_generation",
+    "find_generation",
     "list_generations",
     "open_index",
     "promote",

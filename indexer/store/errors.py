@@ -12,6 +12,7 @@ StoreError
 ├── MediaGone              the media file was moved, deleted or changed since the build
 ├── BadCursor              a page cursor this index did not give
 ├── NothingToRollBack      no earlier promotion left
+├── RollbackLost           a prune would delete what a rollback returns to
 └── BuildConflict          another build or prune holds the index
 """
 
@@ -62,6 +63,10 @@ class BadCursor(StoreError):
 
 class NothingToRollBack(StoreError):
     """No generation that was promoted before the current one is left."""
+
+
+class RollbackLost(StoreError):
+    """So few generations were to be kept that nothing would be left to roll back to."""
 
 
 class BuildConflict(StoreError):

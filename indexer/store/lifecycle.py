@@ -1,4 +1,4 @@
-"""The life of generations: open, list, verify, promote, roll back, prune.
+"""The life of generations: open, list, verify, promote, roll back.
 
 CURRENT only ever names a generation that was sound at that moment, and what it names is never deleted here.
 """
@@ -6,31 +6,17 @@ CURRENT only ever names a generation that was sound at that moment, and what it 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexer import ann
-from indexer.store.errors import (
-    GenerationDamaged,
-    IndexNotFound,
-    NothingToRollBack,
-    StoreError,
-    UnknownGeneration,
-)
+from indexer.store.errors import GenerationDamaged, NothingToRollBack, StoreError, UnknownGeneration
 from indexer.store.generation import Generation
 from indexer.store.history import changing_current, current_generation, promoted_stack, set_current
-from indexer.store.layout import (
-    EMBEDDINGS,
-    GENERATIONS,
-    TRASH_PREFIX,
-    generation_folder,
-    generation_ids,
-)
+from indexer.store.layout import generation_folder, generation_ids
+from indexer.store.lookup import existing_index, known_generation, nothing_promoted
 from indexer.store.manifest import GenerationManifest, read_generation_manifest
 from indexer.store.soundness import altered_files, check_generation, unlisted_files
-from indexer.store.writer import sole_builder
 
 _log = logging.getLogger(__name__)
 
@@ -68,17 +54,17 @@ def open_index(
     sound opens instead, a warning is logged, and its `degraded` says why. With a name there is no such step.
     Raises IndexNotFound, UnknownGeneration, GenerationDamaged (FingerprintMismatch among it), ann.NoGpu.
     """
-    index = _existing(path)
+    index = existing_index(path)
     if generation is not None:
-        folder = _known(index, generation)
+        folder = known_generation(index, generation)
         return Generation(folder, device=device, threads=threads, verify=verify, mapped=mapped)
     candidates = promoted_stack(index)[::-1]
     if not candidates:
-        raise _nothing_promoted(index)
+        raise nothing_promoted(index)
     first_error: StoreError | None = None
     for candidate in candidates:
         try:
-            folder = _known(index, candidate)
+            folder = known_generation(index, candidate)
             opened = Generation(folder, device=device, threads=threads, verify=verify)
         except (GenerationDamaged, UnknownGeneration) as error:
             _log.warning("Generation %s cannot serve: %s", candidate, error)
@@ -88,12 +74,12 @@ def open_index(
             opened.degraded = f"Generation {opened.id} serves in place of {candidates[0]}: {first_error}"
             _log.warning("%s", opened.degraded)
         return opened
-    raise first_error or _nothing_promoted(index)
+    raise first_error or nothing_promoted(index)
 
 
 def list_generations(path: Path | str) -> list[Listed]:
     """All generations, newest first. IndexNotFound where there is no index."""
-    index = _existing(path)
+    index = existing_index(path)
     current = current_generation(index)
     listed = []
     for generation in generation_ids(index):
@@ -111,7 +97,7 @@ def verify(path: Path | str, generation: str) -> list[str]:
 
     Reads every byte of it, opens it, and asks it for one neighbour. UnknownGeneration.
     """
-    folder = _known(_existing(path), generation)
+    folder = known_generation(existing_index(path), generation)
     try:
         manifest = read_generation_manifest(folder)
         if problems := altered_files(folder, manifest) + unlisted_files(folder, manifest):
@@ -133,8 +119,8 @@ def verify(path: Path | str, generation: str) -> list[str]:
 
 def promote(path: Path | str, generation: str) -> Change:
     """Serve this generation from now on, once it is checked. UnknownGeneration, GenerationDamaged."""
-    index = _existing(path)
-    folder = _known(index, generation)
+    index = existing_index(path)
+    folder = known_generation(index, generation)
     check_generation(folder)
     with changing_current(index):
         previous = current_generation(index)
@@ -148,82 +134,22 @@ def rollback(path: Path | str) -> Change:
 
     NothingToRollBack when no sound one is left.
     """
-    index = _existing(path)
+    index = existing_index(path)
+    unfit: dict[str, StoreError] = {}
     with changing_current(index):
         previous = current_generation(index)
         for candidate in promoted_stack(index)[-2::-1]:
             try:
-                check_generation(_known(index, candidate))
+                check_generation(known_generation(index, candidate))
             except (GenerationDamaged, UnknownGeneration) as error:
-                _log.warning("Generation %s cannot be rolled back to: %s", candidate, error)
+                unfit[candidate] = error
                 continue
+            for passed, reason in unfit.items():
+                _log.warning("Generation %s cannot be rolled back to: %s", passed, reason)
             set_current(index, candidate, "rollback")
             return Change(candidate, previous)
+    passed_over = f" (damaged or gone: {', '.join(unfit)})" if unfit else ""
     raise NothingToRollBack(
-        f"No sound generation was promoted in {index} before {previous or 'now'}: "
+        f"No sound generation was promoted in {index} before {previous or 'now'}{passed_over}: "
         f"`python -m indexer list --index {index}` shows what is there to promote."
     )
-
-
-def prune(path: Path | str, keep: int = 2, *, embeddings: bool = False) -> list[str]:
-    """Delete generations but the current one and `keep` others; what was deleted, by id.
-
-    Kept first is the one a rollback would return to, then the newest. With `embeddings`, vectors of bundles
-    that no kept generation holds are deleted too. BuildConflict while a build is at work.
-    """
-    index = _existing(path)
-    if keep < 0:
-        raise ValueError(f"keep is {keep}; it cannot be less than 0.")
-    with sole_builder(index), changing_current(index):
-        current = current_generation(index)
-        there = generation_ids(index)
-        others = [one for one in promoted_stack(index)[-2::-1] if one in there][:1]
-        others += [one for one in there if one not in (current, *others)]
-        doomed = others[keep:]
-        for generation in doomed:
-            # Out of sight first: nobody can begin to open a generation that is half deleted.
-            trash = index / GENERATIONS / f"{TRASH_PREFIX}{generation}"
-            os.rename(generation_folder(index, generation), trash)
-            shutil.rmtree(trash)
-        if embeddings:
-            _prune_embeddings(index)
-    return doomed
-
-
-def _prune_embeddings(index: Path) -> None:
-    used = {one.manifest.fingerprint for one in list_generations(index) if one.manifest is not None}
-    if (index / EMBEDDINGS).is_dir():
-        for folder in (index / EMBEDDINGS).iterdir():
-            if folder.name not in used:
-                shutil.rmtree(folder)
-
-
-def _existing(path: Path | str) -> Path:
-    index = Path(path)
-    if not (index / GENERATIONS).is_dir():
-        raise IndexNotFound(
-            f"There is no index at {index}: build one with `python -m indexer build --bundle BUNDLE "
-            f"--images SOURCE --captions SOURCE --index {index} --promote`."
-        )
-    return index
-
-
-def _nothing_promoted(index: Path) -> IndexNotFound:
-    there = generation_ids(index)
-    if there:
-        return IndexNotFound(
-            f"No generation of {index} is promoted: `python -m indexer promote {there[0]} --index {index}` "
-            "makes the newest one serve."
-        )
-    return IndexNotFound(
-        f"The index at {index} has no generation: build one with `python -m indexer build --bundle BUNDLE "
-        f"--images SOURCE --captions SOURCE --index {index} --promote`."
-    )
-
-
-def _known(index: Path, generation: str) -> Path:
-    there = generation_ids(index)
-    if generation not in there:
-        known = f"it has {', '.join(there[:5])}{' and more' * (len(there) > 5)}" if there else "it has none"
-        raise UnknownGeneration(f"The index has no generation {generation[:80]!a}: {known}.")
-    return generation_folder(index, generation)

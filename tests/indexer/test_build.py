@@ -27,6 +27,7 @@ from indexer.media import MediaLimits, Pixels, decode_image, decode_speech
 from indexer.progress import Stage
 from indexer.store import (
     BuildConflict,
+    Skipped,
     current_generation,
     list_generations,
     open_index,
@@ -151,18 +152,38 @@ class TestWhatIsBuilt:
         told = Told()
         build(tiny_bundle.path, index, images=pairs.images, captions=pairs.captions, progress=told)
         assert [title for title, *_ in told.stages] == [
-            "images: embedding",
-            "captions: embedding",
+            "checking bundle and sources",
+            "images: vectors",
+            "captions: vectors",
             "images: flat index",
             "captions: flat index",
             "writing the generation",
         ]
-        assert told.stages[0][1:] == [7, 7]
-        assert told.stages[1][1:] == [6, 6]
+        assert told.stages[1][1:] == [7, 7, "6 embedded now, 0 reused"]
+        assert told.stages[2][1:] == [6, 6, "6 embedded now, 0 reused"]
+        make_pairs(pairs.images.parent, 1, first=6)
+        again = Told()
+        build(tiny_bundle.path, index, images=pairs.images, captions=pairs.captions, progress=again)
+        assert again.stages[2][1:] == [7, 7, "1 embedded now, 6 reused"]
+
+    def test_only_lines_that_say_so(self, index: Path, pairs: Pairs, tiny_bundle: Bundle) -> None:
+        images = pairs.images.parent / "images.jsonl"
+        images.write_text(
+            "".join(f'{{"path": "images/img-{n:04d}.png", "text": "number {n % 2}"}}\n' for n in range(6))
+        )
+        only = {"text": ["number 1", "number 5"]}
+        report = build(
+            tiny_bundle.path, index, images=images, captions=pairs.captions, only=only, promote_it=True
+        )
+        counts = {name: (part.count, part.skipped) for name, part in report.collections.items()}
+        reason, examples = "not text=number 1 or number 5", ("line 1", "line 3", "line 5")
+        assert counts["images"] == (3, {reason: Skipped(3, examples)})
+        assert counts["captions"] == (2, {reason: Skipped(4, ("line 1", "line 3", "line 4", "line 5"))})
+        assert list_generations(index)[0].manifest.collections["images"].skipped[reason].count == 3  # type: ignore[union-attr]
 
 
 class Told:
-    """Keeps title, total and how far each stage came."""
+    """Keeps title, total, how far each stage came, and what was noted last."""
 
     def __init__(self) -> None:
         self.stages: list[list[object]] = []
@@ -172,12 +193,12 @@ class Told:
 
     @contextmanager
     def _stage(self, title: str, total: int | None) -> Iterator[Stage]:
-        entry: list[object] = [title, total, 0]
+        entry: list[object] = [title, total, 0, ""]
         self.stages.append(entry)
 
         class One:
-            def reach(self, done: int) -> None:
-                entry[2] = done
+            def reach(self, done: int, note: str = "") -> None:
+                entry[2:] = done, note
 
         yield One()
 
@@ -253,6 +274,7 @@ class TestRefusals:
                 r"Nothing in .* as captions \(6 not a recording; for example img",
             ),
             ({"images": "EMPTY"}, BuildError, "holds nothing to index as images"),
+            ({"images": "BROKEN"}, BuildError, r"Nothing in .* as images \(1 undecodable; for example one: "),
         ],
     )
     def test_what_cannot_be_built(
@@ -266,10 +288,36 @@ class TestRefusals:
         says: str,
     ) -> None:
         (tmp_path / "empty").mkdir()
-        places = {"IMAGES": str(pairs.images), "EMPTY": str(tmp_path / "empty")}
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "one.png").write_bytes(make_png(1)[:120])
+        places = {name.upper(): str(tmp_path / name) for name in ("empty", "broken")}
+        places["IMAGES"] = str(pairs.images)
         with pytest.raises(error, match=says):
             build(tiny_bundle.path, index, **{key: places.get(one, one) for key, one in arguments.items()})  # type: ignore[arg-type]
-        assert not (index / "generations").exists() or list((index / "generations").iterdir()) == []
+        assert not index.exists()
+
+    def test_a_refusal_leaves_an_index_that_is_there_as_it_was(
+        self, index: Path, pairs: Pairs, tiny_bundle: Bundle, tmp_path: Path
+    ) -> None:
+        build(tiny_bundle.path, index, captions=pairs.captions)
+        before = sorted(index.rglob("*"))
+        (tmp_path / "empty").mkdir()
+        other = make_tiny_bundle(tmp_path / "other", seed=3)
+        with pytest.raises(BuildError, match="holds nothing to index as captions"):
+            build(other.path, index, images=pairs.images, captions=tmp_path / "empty")
+        assert sorted(index.rglob("*")) == before
+
+    def test_all_that_is_wrong_is_told_at_once(self, index: Path, pairs: Pairs, tmp_path: Path) -> None:
+        with pytest.raises(ExceptionGroup) as refused:
+            build(tmp_path / "none", index, images=tmp_path / "x", captions=pairs.captions, only={"a": ["b"]})
+        kinds = [type(one) for one in refused.value.exceptions]
+        assert kinds == [BundleError, CorpusError, CorpusError]
+        told = [str(one) for one in refused.value.exceptions]
+        assert [f"{tmp_path / 'none'} is not a model bundle" in told[0], "x does not exist" in told[1]] == [
+            True
+        ] * 2
+        assert "has the key 'a': there are image_id, text." in told[2]
+        assert not index.exists()
 
     def test_an_altered_bundle(self, index: Path, pairs: Pairs, tmp_path: Path) -> None:
         bundle = make_tiny_bundle(tmp_path / "bundle")
@@ -452,8 +500,8 @@ def test_stopped_in_the_middle_the_next_build_embeds_only_the_rest(
         @contextmanager
         def _stage(self, title: str, total: int | None) -> Iterator[Stage]:
             class One:
-                def reach(self, done: int) -> None:
-                    if title == "images: embedding" and done > WINDOW:
+                def reach(self, done: int, note: str = "") -> None:
+                    if title == "images: vectors" and done > WINDOW:
                         raise KeyboardInterrupt
 
             yield One()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,31 +59,83 @@ def sources(pairs: Pairs, tiny_bundle: Bundle, index: Path) -> tuple[object, ...
 def test_from_build_to_prune(sources: tuple[object, ...], index: Path) -> None:
     built = run("build", *sources)
     assert built.exit_code == 0, built.stderr
-    assert "images: 3 (3 embedded now, 0 known), recall@10 1.000" in built.stdout
-    assert "images: embedding: 3 in" in built.stderr  # plain lines, as this is no terminal
+    assert "images: 3 (3 embedded now, 0 reused), recall@10 1.000" in built.stdout
+    # Plain lines, as this is no terminal.
+    assert re.search(r"^images: vectors: 3 in .* s; 3 embedded now, 0 reused$", built.stderr, re.MULTILINE)
     (first,) = answer("list", "--index", index)
     assert not first["current"]
-    assert f"python -m indexer promote {first['id']} --index {index}" in built.stdout
+    following = f"Next, to serve it: python -m indexer promote {first['id']} --index {index}"
+    assert built.stdout.splitlines()[-1] == following
 
     assert answer("promote", "newest", "--index", index) == {"generation": first["id"], "previous": None}
-    second = answer("build", *sources, "--promote")
-    assert second["previous"] == first["id"]
-    assert second["collections"]["captions"]["reused"] == 3
-    assert current_generation(index) == second["generation"]
+    again = run("build", *sources, "--promote")
+    assert "images: 3 (0 embedded now, 3 reused)" in again.stdout
+    assert re.search(r"^images: vectors: 3 in .* s; 0 embedded now, 3 reused$", again.stderr, re.MULTILINE)
+    back = f"It serves now in place of {first['id']}; to go back: python -m indexer rollback --index {index}"
+    assert again.stdout.splitlines()[-1] == back
+    second = answer("show", "newest", "--index", index)
+    assert second["parent"] == first["id"]
+    assert current_generation(index) == second["id"]
 
     listed = run("list", "--index", index)
-    assert listed.stdout.splitlines()[0].startswith(
-        f"* {second['generation']}  3 images, 3 captions, by tiny-0"
-    )
-    assert answer("show", "--index", index)["id"] == second["generation"]
-    assert answer("show", first["id"], "--index", index)["id"] == first["id"]
+    assert listed.stdout.splitlines()[0].startswith(f"* {second['id']}  3 images, 3 captions, by tiny-0")
     assert "recall@10 1.000 over 3 queries" in run("show", "--index", index).stdout
 
-    assert answer("verify", "--index", index) == {second["generation"]: [], first["id"]: []}
+    assert answer("verify", "--index", index) == {second["id"]: [], first["id"]: []}
+    refused = run("prune", "--keep", 1, "--index", index)
+    assert_fails(refused, f"error: Keeping 1 would delete {first['id']}, which a rollback returns to")
+    pruned = run("prune", "--keep", 2, "--index", index)
+    assert pruned.stdout.splitlines() == [
+        "Deleted: nothing.",
+        f"Kept: {second['id']} (current), {first['id']} (a rollback returns to it).",
+    ]
     assert answer("rollback", "--index", index)["generation"] == first["id"]
     assert_fails(run("rollback", "--index", index), "error: No sound generation was promoted")
-    assert answer("prune", "--keep", 0, "--index", index) == {"deleted": [second["generation"]]}
-    assert "Nothing to delete" in run("prune", "--index", index).stdout
+    assert run("prune", "--keep", 1, "--index", index).stdout.splitlines() == [
+        f"Deleted: {second['id']}.",
+        f"Kept: {first['id']} (current).",
+        "There is nothing to roll back to.",
+    ]
+
+
+def test_a_generation_has_the_same_names_everywhere(sources: tuple[object, ...], index: Path) -> None:
+    first, second = (answer("build", *sources)["generation"] for _ in range(2))
+    answer("promote", first, "--index", index)
+    for name, meant in (("newest", second), ("current", first), (first, first)):
+        assert answer("show", name, "--index", index)["id"] == meant
+        assert answer("verify", name, "--index", index) == {meant: []}
+    assert answer("show", "--index", index)["id"] == first
+    assert answer("promote", "current", "--index", index)["generation"] == first
+    assert answer("promote", "newest", "--index", index) == {"generation": second, "previous": first}
+    for command in ("show", "verify", "promote"):
+        unknown = run(command, "latest", "--index", index)
+        assert_fails(unknown, f"error: The index has no generation 'latest': it has {second}, {first}.")
+
+
+def test_the_first_promoted_says_how_to_serve_it(sources: tuple[object, ...], index: Path) -> None:
+    built = run("build", *sources, "--promote")
+    following = f"It is promoted. Next: python -m service --index {index}"
+    assert built.stdout.splitlines()[-1] == following
+
+
+def test_only_what_its_metadata_say(pairs: Pairs, tiny_bundle: Bundle, index: Path) -> None:
+    places = ("--bundle", tiny_bundle.path, "--captions", pairs.captions, "--index", index)
+    built = run("build", *places, "--only", "text=number 0", "--only", "text=number 2")
+    assert built.exit_code == 0, built.stderr
+    assert "captions: 2 (2 embedded now, 0 reused)" in built.stdout
+    assert "left out, not text=number 0 or number 2: 1, e.g. line 2" in built.stdout
+    unknown = run("build", *places, "--only", "split=test")
+    assert_fails(unknown, "captions.jsonl has the key 'split': there are image_id, text.")
+
+
+def test_all_that_is_wrong_with_a_build_is_told_at_once(index: Path, tmp_path: Path) -> None:
+    nope, x, y = (tmp_path / name for name in ("nope", "x", "y"))
+    result = run("build", "--bundle", nope, "--images", x, "--captions", y, "--index", index)
+    assert_fails(result, f"error: {nope} is not a model bundle")
+    begins = [f"error: {nope} is not", f"error: {x} does not exist", f"error: {y} does not exist"]
+    lines = result.stderr.splitlines()
+    assert [line.startswith(begin) for line, begin in zip(lines, begins, strict=True)] == [True] * 3
+    assert not index.exists()
 
 
 def test_what_was_left_out_is_told(sources: tuple[object, ...], pairs: Pairs) -> None:
@@ -129,7 +182,9 @@ def test_no_index_there(command: str, tmp_path: Path) -> None:
         ("build", "--bundle", "b", "--images", "x", "--index", "i", "--kind", "hnsw"),
         ("build", "--bundle", "b", "--images", "x", "--index", "i", "--engine", "ray"),
         ("build", "--bundle", "b", "--images", "x", "--index", "i", "--threads", "0"),
-        ("prune", "--index", "i", "--keep", "-1"),
+        ("build", "--bundle", "b", "--images", "x", "--index", "i", "--only", "split"),
+        ("build", "--bundle", "b", "--images", "x", "--index", "i", "--only", "=test"),
+        ("prune", "--index", "i", "--keep", "0"),
         ("promote", "--index", "i"),
         ("nothing",),
         ("list",),

@@ -208,6 +208,76 @@ class TestJsonl:
         assert len(corpus.skips.examples["bad line"]) == 5
 
 
+class TestOnly:
+    """Lines picked by their metadata."""
+
+    @pytest.fixture
+    def lines(self, tmp_path: Path) -> Path:
+        write(tmp_path / "a.png", make_png())
+        return write_lines(
+            tmp_path / "images.jsonl",
+            {"id": "one", "path": "a.png", "split": "train", "number": 1},
+            {"id": "two", "path": "a.png", "split": "test", "number": 2, "loud": True},
+            {"id": "three", "path": "nowhere.png", "split": "dev"},
+            {"id": "four", "path": "a.png"},
+            "no json",
+            {"id": "five", "path": "a.png", "split": "test", "number": 2.5, "loud": None},
+        )
+
+    @pytest.mark.parametrize(
+        ("only", "left", "skipped"),
+        [
+            ({"split": ["test"]}, ["two", "five"], {"not split=test": 3}),
+            ({"split": ["train", "test"]}, ["one", "two", "five"], {"not split=train or test": 2}),
+            ({"split": ["test"], "number": ["2"]}, ["two"], {"not split=test": 3, "not number=2": 1}),
+            ({"number": ["2.5"]}, ["five"], {"not number=2.5": 4}),
+            ({"loud": ["true"]}, ["two"], {"not loud=true": 4}),
+            ({}, ["one", "two", "four", "five"], {"missing file": 1}),
+        ],
+    )
+    def test_the_others_are_counted_by_what_they_are_not(
+        self, lines: Path, only: dict[str, list[str]], left: list[str], skipped: dict[str, int]
+    ) -> None:
+        corpus = open_corpus(lines, "image", only)
+        assert ids(corpus) == left
+        assert corpus.skips.counts == skipped | {"bad line": 1}
+        assert corpus.count_hint() == len(left) + corpus.skips.total
+
+    def test_what_is_not_wanted_is_named_by_its_line(self, lines: Path) -> None:
+        corpus = open_corpus(lines, "image", {"split": ["test"]})
+        list(corpus)
+        assert corpus.skips.examples["not split=test"] == ["line 1", "line 3", "line 4"]
+
+    @pytest.mark.parametrize(
+        ("only", "says"),
+        [
+            ({"splt": ["test"]}, "has the key 'splt': there are split, number, loud."),
+            ({"split": ["tset"]}, "has split=tset: split is test, train, dev."),
+            (
+                {"split": ["dev"], "number": ["1"]},
+                "has split=dev and number=1: split is test, train, dev; number is 1, 2, 2.5.",
+            ),
+            ({"id": ["one"]}, "has the key 'id': there are split, number, loud."),
+        ],
+    )
+    def test_what_leaves_nothing_is_an_error(
+        self, lines: Path, only: dict[str, list[str]], says: str
+    ) -> None:
+        with pytest.raises(CorpusError) as refused:
+            open_corpus(lines, "image", only)
+        assert str(refused.value) == f"No line of {lines} {says}"
+
+    def test_of_many_values_a_few_are_shown(self, tmp_path: Path) -> None:
+        lines = write_lines(tmp_path / "x.jsonl", *({"path": "a", "text": f"text {n}"} for n in range(1000)))
+        with pytest.raises(CorpusError, match=r"text is text 0, .*, text 4 and others\.$"):
+            open_corpus(lines, "image", {"text": ["text 1000"]})
+        assert open_corpus(lines, "image", {"text": ["text 999"]}).count_hint() == 1000
+
+    def test_a_folder_has_no_metadata(self, tmp_path: Path) -> None:
+        with pytest.raises(CorpusError, match="is a folder, whose files have no metadata to go by 'split'"):
+            open_corpus(tmp_path, "image", {"split": ["test"]})
+
+
 def test_a_source_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"nowhere does not exist: name a folder"):
         open_corpus(tmp_path / "nowhere", "image")

@@ -50,9 +50,36 @@ def test_this_machine_is_well() -> None:
     (cores,) = [one for one in about(findings, "cores") if "usable;" in one.found]
     assert f"{available_cores()} of" in cores.found
     assert about(findings, "provider")[0].found.startswith("C")  # CPU... or CUDAExecutionProvider
-    assert {"python", "memory", "onnxruntime", "faiss", "av", "pillow", "sqlite", "faiss gpus"} <= {
-        one.subject for one in findings
-    }
+    assert {
+        "python",
+        "memory",
+        "onnxruntime",
+        "faiss",
+        "av",
+        "pillow",
+        "sqlite",
+        "faiss gpus",
+        "training",
+    } <= {one.subject for one in findings}
+
+
+@pytest.mark.parametrize(("version", "says"), [("2.15.0", "torch 2.15.0 is"), (None, "`make train-env`")])
+def test_the_training_set_is_told_of_and_never_imported(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, says: str
+) -> None:
+    real = metadata.version
+
+    def installed(name: str) -> str:
+        if name == "torch" and version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version if name == "torch" and version is not None else real(name)
+
+    monkeypatch.setattr(metadata, "version", installed)
+    monkeypatch.setitem(sys.modules, "torch", None)  # whoever imported it would fail
+    findings = examine()
+    (found,) = about(findings, "training")
+    assert (found.verdict, wrong(findings)) == ("ok", [])
+    assert says in found.found
 
 
 def test_two_owners_of_one_folder(owners: Callable[..., None]) -> None:

@@ -34,11 +34,13 @@ from indexer.store import (
     MediaGone,
     NothingToRollBack,
     NoThumbnail,
+    RollbackLost,
     Skipped,
     UnknownCollection,
     UnknownGeneration,
     UnknownItem,
     current_generation,
+    find_generation,
     list_generations,
     open_index,
     promote,
@@ -609,7 +611,7 @@ class TestCurrent:
         assert promote(index, third).previous == second
         assert (rollback(index).generation, current_generation(index)) == (second, second)
         assert rollback(index).generation == first
-        with pytest.raises(NothingToRollBack, match="python -m indexer list"):
+        with pytest.raises(NothingToRollBack, match=f"before {first}: `python -m indexer list"):
             rollback(index)
         assert current_generation(index) == first
         promote(index, third)
@@ -629,13 +631,27 @@ class TestCurrent:
         with pytest.raises(NothingToRollBack):
             rollback(index)
 
-    def test_rollback_passes_over_what_is_damaged_or_gone(self, index: Path, tiny_bundle: Bundle) -> None:
+    def test_nothing_sound_to_roll_back_to_is_one_sentence(
+        self, index: Path, tiny_bundle: Bundle, served: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        second = add_generation(index, tiny_bundle, seed=1)
+        promote(index, second)
+        damage(index / "generations" / served / "items.sqlite")
+        with pytest.raises(NothingToRollBack, match=rf"before {second} \(damaged or gone: {served}\): "):
+            rollback(index)
+        assert caplog.records == []
+
+    def test_rollback_passes_over_what_is_damaged_or_gone(
+        self, index: Path, tiny_bundle: Bundle, caplog: pytest.LogCaptureFixture
+    ) -> None:
         four = [add_generation(index, tiny_bundle, seed) for seed in range(4)]
         for one in four:
             promote(index, one)
         shutil.rmtree(index / "generations" / four[1])
         damage(index / "generations" / four[2] / "items.sqlite")
         assert rollback(index).generation == four[0]
+        told = [record.getMessage() for record in caplog.records]
+        assert [one in line for one, line in zip((four[2], four[1]), told, strict=True)] == [True, True]
 
     def test_killed_between_pointer_and_log(self, index: Path, tiny_bundle: Bundle, served: str) -> None:
         second = add_generation(index, tiny_bundle, seed=1)
@@ -660,25 +676,76 @@ class TestCurrent:
             assert after["previous"] == before["generation"]
 
 
+class TestFind:
+    def test_by_id_and_by_words(self, index: Path, tiny_bundle: Bundle, served: str) -> None:
+        second = add_generation(index, tiny_bundle, seed=1)
+        found = {name: find_generation(index, name) for name in ("newest", "current", served, second)}
+        assert found == {"newest": second, "current": served, served: served, second: second}
+
+    def test_what_is_not_there(self, index: Path, tiny_bundle: Bundle, tmp_path: Path) -> None:
+        with pytest.raises(IndexNotFound, match="There is no index at"):
+            find_generation(index, "newest")
+        with sole_builder(index):
+            pass
+        for word in ("newest", "current"):
+            with pytest.raises(IndexNotFound, match="has no generation: build one"):
+                find_generation(index, word)
+        only = add_generation(index, tiny_bundle)
+        with pytest.raises(IndexNotFound, match=f"is promoted: `python -m indexer promote {only}"):
+            find_generation(index, "current")
+        with pytest.raises(UnknownGeneration, match=f"no generation 'latest': it has {only}"):
+            find_generation(index, "latest")
+
+
 class TestPrune:
     def test_keeps_current_and_the_way_back_then_the_newest(self, index: Path, tiny_bundle: Bundle) -> None:
         six = [add_generation(index, tiny_bundle, seed) for seed in range(6)]
         for number in (0, 2, 3):
             promote(index, six[number])
-        assert set(prune(index, keep=2)) == {six[0], six[1], six[4]}
+        pruned = prune(index, keep=3)
+        assert pruned.deleted == (six[4], six[1], six[0])
+        assert pruned.kept == (six[3], six[2], six[5])
+        assert (pruned.current, pruned.rollback) == (six[3], six[2])
         assert [one.id for one in list_generations(index)] == [six[5], six[3], six[2]]
-        assert prune(index, keep=1) == [six[5]]
-        assert prune(index, keep=0) == [six[2]]
-        assert [one.id for one in list_generations(index)] == [six[3]]
-        assert prune(index, keep=0) == []
+        assert prune(index, keep=2).deleted == (six[5],)
+        assert rollback(index).generation == six[2]
+
+    def test_the_way_back_goes_only_when_that_is_said(self, index: Path, tiny_bundle: Bundle) -> None:
+        three = [add_generation(index, tiny_bundle, seed) for seed in range(3)]
+        for number in (0, 1):
+            promote(index, three[number])
+        with pytest.raises(RollbackLost, match=f"Keeping 1 would delete {three[0]}, which a rollback"):
+            prune(index, keep=1)
+        assert [one.id for one in list_generations(index)] == three[::-1]
+        pruned = prune(index, keep=1, drop_rollback=True)
+        assert (pruned.deleted, pruned.kept) == ((three[0], three[2]), (three[1],))
+        assert (pruned.current, pruned.rollback) == (three[1], None)
+        assert prune(index, keep=1).deleted == ()
+        with pytest.raises(ValueError, match="cannot be less than 1"):
+            prune(index, keep=0)
         open_index(index).close()
+
+    def test_where_nothing_was_promoted_the_newest_stay(self, index: Path, tiny_bundle: Bundle) -> None:
+        three = [add_generation(index, tiny_bundle, seed) for seed in range(3)]
+        pruned = prune(index, keep=1)
+        assert (pruned.kept, pruned.current, pruned.rollback) == ((three[2],), None, None)
+
+    def test_what_serves_in_place_of_one_that_is_gone_stays(
+        self, index: Path, tiny_bundle: Bundle, served: str
+    ) -> None:
+        second = add_generation(index, tiny_bundle, seed=1)
+        promote(index, second)
+        shutil.rmtree(index / "generations" / second)
+        newest = add_generation(index, tiny_bundle, seed=2)
+        pruned = prune(index, keep=1)
+        assert (pruned.kept, pruned.deleted, pruned.current) == ((served,), (newest,), served)
 
     def test_a_deleted_generation_serves_to_its_end(
         self, index: Path, tiny_bundle: Bundle, served: str
     ) -> None:
         generation = open_index(index)
         promote(index, add_generation(index, tiny_bundle, seed=1))
-        assert prune(index, keep=0) == [served]
+        assert prune(index, keep=1, drop_rollback=True).deleted == (served,)
         assert not generation.folder.exists()
         with ThreadPoolExecutor(16) as pool:
             pages = list(pool.map(lambda _: generation.items("images", 100)[0], range(50)))
@@ -689,9 +756,9 @@ class TestPrune:
     def test_vectors_of_models_in_use_stay(self, index: Path, tiny_bundle: Bundle, served: str) -> None:
         for name in (tiny_bundle.fingerprint, "0" * 64):
             (index / "embeddings" / name).mkdir(parents=True)
-        prune(index)
+        assert prune(index).embeddings == ()
         assert len(list((index / "embeddings").iterdir())) == 2
-        prune(index, embeddings=True)
+        assert prune(index, embeddings=True).embeddings == ("0" * 64,)
         assert [path.name for path in (index / "embeddings").iterdir()] == [tiny_bundle.fingerprint]
 
 

@@ -326,7 +326,7 @@ class Told:
         self.stages.append((title, total))
         return nullcontext(self)
 
-    def reach(self, done: int) -> None:
+    def reach(self, done: int, note: str = "") -> None:
         self.reached.append(done)
 
 

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
+from indexer.build import build
+from indexer.bundle import Bundle
+from indexer.store import open_index
+from tests.fixtures.media_bytes import make_png
+from training.datasets import open_dataset
 from training.speak import (
     CaptionsError,
     Draw,
@@ -298,6 +304,76 @@ def test_a_flickr8k_folder_becomes_facc(tmp_path: Path) -> None:
     assert [r["split"] for r in records] == ["train"] * 4 + ["dev"] * 2 + ["test"] * 2
     assert records[0]["image_id"] == "100_ab_c"
     assert records[0]["text"] == "A dog number 0 runs near the water 's edge ."
+
+
+def photos(folder: Path, *names: str) -> Path:
+    place = folder / "Flicker8k_Dataset"
+    place.mkdir()
+    for number, name in enumerate(names):
+        (place / name).write_bytes(make_png(number))
+    return place
+
+
+def test_the_photos_of_a_flickr8k_folder_are_listed_where_they_can_be_reached(tmp_path: Path) -> None:
+    folder, out = flickr8k(tmp_path / "flickr8k"), tmp_path / "deep" / "out"
+    place = photos(folder, "100_ab_c.jpg", "102_ab_c.jpg", "103_ab_c.jpg", "999_zz.jpg")
+    for _ in range(2):  # the link is found again
+        speak(folder, out, voices=VOICES, workers=1)
+        listed = [json.loads(line) for line in (out / "images.jsonl").read_text().splitlines()]
+        assert listed == [
+            {"id": "100_ab_c", "path": "images/100_ab_c.jpg", "split": "train"},
+            {"id": "102_ab_c", "path": "images/102_ab_c.jpg", "split": "dev"},
+            {"id": "103_ab_c", "path": "images/103_ab_c.jpg", "split": "test"},
+        ]
+        assert all(
+            (out / one["path"]).read_bytes() == (place / Path(one["path"]).name).read_bytes()
+            for one in listed
+        )
+    assert not Path(os.readlink(out / "images")).is_absolute()
+    pairs = open_dataset(out, "test")
+    assert [picture.id for picture in pairs.pictures] == ["103_ab_c"]
+    assert [clip.id for clip in pairs.clips] == ["103_ab_c_0", "103_ab_c_1"]
+
+
+def test_the_test_split_of_a_flickr8k_folder_is_indexed_by_its_lists(
+    tmp_path: Path, tiny_bundle: Bundle
+) -> None:
+    folder, out = flickr8k(tmp_path / "flickr8k"), tmp_path / "flickr8k-speech"
+    photos(folder, *(f"10{n}_ab_c.jpg" for n in range(4)))
+    speak(folder, out, voices=VOICES, workers=1)
+    build(
+        tiny_bundle.path,
+        tmp_path / "index",
+        images=out / "images.jsonl",
+        captions=out / "captions.jsonl",
+        only={"split": ["test"]},
+        promote_it=True,
+    )
+    with closing(open_index(tmp_path / "index")) as generation:
+        assert [item.id for item in generation.items("images", 10)[0]] == ["103_ab_c"]
+        captions = generation.items("captions", 10)[0]
+        assert {item.metadata["image_id"] for item in captions} == {"103_ab_c"}
+        assert generation.manifest.collections["captions"].skipped["not split=test"].count == 6
+        served = generation.media("images", "103_ab_c")
+        assert served.path.read_bytes() == (folder / "Flicker8k_Dataset" / "103_ab_c.jpg").read_bytes()
+
+
+def test_photos_inside_the_folder_need_no_link(tmp_path: Path) -> None:
+    folder = flickr8k(tmp_path / "flickr8k")
+    photos(folder, "103_ab_c.jpg")
+    speak(folder, folder, voices=VOICES, workers=1, split="test")
+    (line,) = (folder / "images.jsonl").read_text().splitlines()
+    assert json.loads(line)["path"] == "Flicker8k_Dataset/103_ab_c.jpg"
+    assert not (folder / "images").exists()
+
+
+def test_pictures_of_another_corpus_are_not_hidden(tmp_path: Path) -> None:
+    folder, out = flickr8k(tmp_path / "flickr8k"), tmp_path / "out"
+    photos(folder, "103_ab_c.jpg")
+    (out / "images").mkdir(parents=True)
+    with pytest.raises(SpeechError, match="images is in the way of a link to the photos in"):
+        speak(folder, out, voices=VOICES, workers=1)
+    assert [path.name for path in out.iterdir()] == ["images"]
 
 
 def test_a_split_and_a_limit_may_be_asked_for(tmp_path: Path) -> None:

@@ -1,17 +1,23 @@
-"""captions.jsonl and the files of the Flickr Audio Caption Corpus: written last, read back to resume."""
+"""captions.jsonl, and the lists that go with Flickr8k's photos: written last, read back to resume."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from indexer.durable import replace_text
-from training.speak.plan import Clip, Record
+from training.datasets.pairs import File
+from training.speak.caption import Caption
+from training.speak.clips import SpeechError
+from training.speak.plan import Clip
 
 MANIFEST = "captions.jsonl"
 JOURNAL = "captions.jsonl.partial"
 FACC_FOLDER = "flickr_audio"
+PICTURES = "images.jsonl"
+PICTURES_LINK = "images"
 
 
 def seconds_made(out: Path, clips: Iterable[Clip]) -> dict[str, float]:
@@ -34,13 +40,15 @@ def seconds_made(out: Path, clips: Iterable[Clip]) -> dict[str, float]:
     return made
 
 
-def line(record: Record) -> str:
+def line(record: Mapping[str, object]) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def write_manifest(out: Path, clips: Sequence[Clip], seconds: dict[str, float], *, facc: bool) -> None:
-    """The FACC files where wanted, then captions.jsonl, each whole or not at all; the journal goes last."""
+    """The lists of a Flickr8k folder where wanted, then captions.jsonl, each whole or not at all; the journal
+    goes last."""
     if facc:
+        _write_pictures(out, clips)
         named = [(Path(clip.path).name, clip) for clip in clips]
         folder = out / FACC_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,3 +57,39 @@ def write_manifest(out: Path, clips: Sequence[Clip], seconds: dict[str, float], 
         replace_text(folder / "wav2spk.txt", "".join(f"{wav} {clip.speaker}\n" for wav, clip in named))
     replace_text(out / MANIFEST, "".join(line(clip.record(seconds[clip.id])) for clip in clips))
     (out / JOURNAL).unlink(missing_ok=True)
+
+
+def photos_in(out: Path, captions: Iterable[Caption]) -> Path | None:
+    """Where under `out` the photos are: as they lie, or behind a link, since no path in a list may lead out.
+
+    None where no caption has a photo. SpeechError where something else has the link's name.
+    """
+    folder = next((one.picture.path.parent for one in captions if isinstance(one.picture, File)), None)
+    if folder is None:
+        return None
+    if folder.resolve().is_relative_to(out.resolve()):
+        return folder.resolve().relative_to(out.resolve())
+    link = out / PICTURES_LINK
+    if link.exists() and not link.is_symlink():
+        raise SpeechError(f"{link} is in the way of a link to the photos in {folder}; name another folder.")
+    return Path(PICTURES_LINK)
+
+
+def _write_pictures(out: Path, clips: Iterable[Clip]) -> None:
+    """images.jsonl of the photos that the clips tell of, so that `out` can be indexed by its lists alone."""
+    captions = {clip.caption.image_id: clip.caption for clip in clips}
+    photos = {id: one.picture.path for id, one in captions.items() if isinstance(one.picture, File)}
+    folder = photos_in(out, captions.values())
+    if folder is None:
+        return
+    linked = next(iter(photos.values())).parent.resolve()
+    if (out / folder).resolve() != linked:
+        (out / folder).unlink(missing_ok=True)
+        (out / folder).symlink_to(os.path.relpath(linked, out.resolve()))
+    records = []
+    for id, photo in photos.items():
+        split = captions[id].split
+        records.append(
+            {"id": id, "path": (folder / photo.name).as_posix()} | ({"split": split} if split else {})
+        )
+    replace_text(out / PICTURES, "".join(map(line, records)))

@@ -11,6 +11,7 @@ from training.speak.clips import Format, SpeechError
 from training.speak.estimate import Estimate, estimate
 from training.speak.into_folder import make_folder
 from training.speak.into_shards import make_shards
+from training.speak.manifest import photos_in, seconds_made
 from training.speak.report import SpeakReport
 from training.speak.work import Work, prepare
 
@@ -35,7 +36,8 @@ def speak(
     runner: Runner = "local",
     progress: Progress | None = None,
 ) -> SpeakReport:
-    """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, and FACC from Flickr8k.
+    """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, and from Flickr8k the
+    layout of its recorded captions, with images.jsonl.
 
     `voices` is a set or a list as `training.voices.voice_set` takes it; `test_voices`, where given, speaks
     the captions of the split test instead. Reserved voices are refused for the split train, and among
@@ -65,8 +67,11 @@ def speak(
 
 
 def foresee(work: Work) -> Estimate:
-    """What `perform` will take, for the shards that are not there yet or for all clips as files."""
-    there = len(list(work.out.glob("speech-*.tar"))) * (work.clips_a_shard or 0)
+    """What `perform` will take, for the clips or the shards that are not there yet."""
+    if work.clips_a_shard is None:
+        there = len(seconds_made(work.out, work.plan))
+    else:
+        there = len(list(work.out.glob("speech-*.tar"))) * work.clips_a_shard
     return estimate(
         work.plan,
         max(0, work.clips - there),
@@ -86,6 +91,8 @@ def perform(work: Work, *, runner: Runner = "local", progress: Progress | None =
     elif runner == "ray":
         raise SpeechError("--engine ray makes shards; say how many clips each holds with --shards.")
     else:
+        if work.facc:
+            photos_in(work.out, work.captions)  # raises now, not when all is spoken
         outcome = make_folder(work, shown)
     return SpeakReport(
         manifest=outcome.manifest,

@@ -1,0 +1,73 @@
+"""Deletes generations: never the one that serves, nor, unless told to, the one a rollback returns to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.store.errors import GenerationDamaged, RollbackLost
+from indexer.store.history import changing_current, promoted_stack
+from indexer.store.layout import EMBEDDINGS, GENERATIONS, TRASH_PREFIX, generation_folder, generation_ids
+from indexer.store.lookup import existing_index
+from indexer.store.manifest import read_generation_manifest
+from indexer.store.writer import sole_builder
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted and what stays, each by id; `embeddings` by the fingerprints of their models."""
+
+    deleted: tuple[str, ...]
+    kept: tuple[str, ...]
+    current: str | None
+    rollback: str | None  # what a rollback returns to; None where it has nothing to return to
+    embeddings: tuple[str, ...]
+
+
+def prune(
+    path: Path | str, keep: int = 3, *, drop_rollback: bool = False, embeddings: bool = False
+) -> Pruned:
+    """Delete all generations but `keep`: the current one, the one a rollback returns to, then the newest.
+
+    With `embeddings`, vectors of bundles that no kept generation holds are deleted too. RollbackLost, and
+    nothing is deleted, when only `drop_rollback` would make room; IndexNotFound; BuildConflict while a build
+    is at work.
+    """
+    index = existing_index(path)
+    if keep < 1:
+        raise ValueError(f"keep is {keep}; the current generation stays, so it cannot be less than 1.")
+    with sole_builder(index), changing_current(index):
+        there = generation_ids(index)
+        promoted = [one for one in reversed(promoted_stack(index)) if one in there]
+        current, rollback = (*promoted[:2], None, None)[:2]
+        ranked = list(dict.fromkeys((*promoted[:2], *there)))
+        kept, doomed = ranked[:keep], ranked[keep:]
+        if rollback in doomed and not drop_rollback:
+            raise RollbackLost(
+                f"Keeping {keep} would delete {rollback}, which a rollback returns to: "
+                "keep at least 2, or say --drop-rollback."
+            )
+        for generation in doomed:
+            # Out of sight first: nobody can begin to open a generation that is half deleted.
+            trash = index / GENERATIONS / f"{TRASH_PREFIX}{generation}"
+            os.rename(generation_folder(index, generation), trash)
+            shutil.rmtree(trash)
+        vectors = _prune_embeddings(index, kept) if embeddings else []
+    return Pruned(tuple(doomed), tuple(kept), current, rollback if rollback in kept else None, tuple(vectors))
+
+
+def _prune_embeddings(index: Path, kept: Sequence[str]) -> list[str]:
+    used = set()
+    for generation in kept:
+        try:
+            used.add(read_generation_manifest(generation_folder(index, generation)).fingerprint)
+        except GenerationDamaged:  # which model it was cannot be known, and vectors only cost time
+            continue
+    folders = (index / EMBEDDINGS).iterdir() if (index / EMBEDDINGS).is_dir() else ()
+    unused = sorted(folder for folder in folders if folder.name not in used)
+    for folder in unused:
+        shutil.rmtree(folder)
+    return [folder.name for folder in unused]
