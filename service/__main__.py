@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys
+from service.listener import CannotListen, ending_well
 from service.rate.command import rate_command
 from service.settings import PREFIX, Settings
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _ONLY_IN_ENVIRONMENT = {"operator_key", "keys"}  # a command line can be read by every user of the machine
+# A thread that comes back from decoding or the model waits so long for the event loop's turn to end, and the loop
+# for its. At Python's 5 ms, 16 clients got 239 pictures a second on 2 cores; at this, 332.
+_TURN_SECONDS = 0.0005
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -55,7 +59,7 @@ def serve(**given: Any) -> None:
 
     server.start_logging(settings)
     try:
-        with server.ending_well():
+        with ending_well():
             if settings.workers == 1:
                 server.serve(settings)
                 return
@@ -66,7 +70,7 @@ def serve(**given: Any) -> None:
                 os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # where service.metrics adds up all workers
                 if not server.serve_with_workers(settings, "service.__main__:worker"):
                     raise typer.Exit(1)
-    except (server.CannotListen, *UNFIT) as error:
+    except (CannotListen, *UNFIT) as error:
         if settings.debug:
             raise
         _fail(str(error), 1)
@@ -106,6 +110,7 @@ def _limit_threads(settings: Settings) -> None:
     threads = settings.threads or max(1, available_cores() // settings.workers)
     for name in _THREAD_VARIABLES:
         os.environ.setdefault(name, str(threads))
+    sys.setswitchinterval(_TURN_SECONDS)
 
 
 def _fail(sentence: str, status: int) -> NoReturn:

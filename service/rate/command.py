@@ -23,11 +23,11 @@ def rate_command(
     """Serve a page where people say whether captions fit pictures; every rating is on disk at once."""
     import uvicorn
 
+    from service.listener import CannotListen, ending_well, listen
     from service.rate.app import create_app
     from service.rate.desk import Desk
     from service.rate.ledger import Ledger, RatingsUnusable
     from service.rate.tasks import TasksUnreadable, read_tasks
-    from service.server import CannotListen, ending_well, listen
 
     try:
         read = read_tasks(tasks)

@@ -162,7 +162,7 @@ def test_judged_recall_has_the_judged_captions_alone_and_leaves_open_what_nobody
     assert cells(table, 1)[1] == ".667 to 1.000"  # a: good, b: good by people, c: nobody judged a with c_2
     assert cells(table, 2)[1:3] == [".667 to 1.000", "1.000"]
     assert (
-        "3 captions that were judged (of 6), 3 pictures. Of 18 pairs among the first 5, 6 were judged"
+        "3 captions that were judged (of 6) and 3 pictures. Of 18 pairs among the first 5, 6 were judged"
         in table
     )
     with pytest.raises(RatingsError, match="none of the 10 spoken captions was judged"):

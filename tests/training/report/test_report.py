@@ -1,47 +1,21 @@
-"""`python -m training report` on two real runs, and the page it writes, in a real Chromium."""
+"""`python -m training report` on two real runs, and the page it writes."""
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 from tests.fixtures.embedded import make_embedded
-from tests.fixtures.tiny_training import CONV_PRESET, make_learnable_corpus
-from training.__main__ import app
+from tests.fixtures.tiny_report import Made, training
+from tests.fixtures.tiny_training import make_learnable_corpus
 from training.datasets import open_dataset
 from training.report.command import named_runs
 from training.report.facts import facts
 from training.report.nearest import nearest
-
-
-def training(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-class Made:
-    """A run on half of the pictures and one on all, and their report."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.page = folder, folder / "new" / "report.html"
-        self.data = make_learnable_corpus(folder / "pairs", train=16, dev=4, test=10)
-        (folder / "tiny.toml").write_text(CONV_PRESET)
-        for name, share in (("half", "0.5"), ("all", "1")):
-            words = ("--preset", folder / "tiny.toml", "--data", self.data, "--out", folder / name)
-            fitted = training("fit", *words, "--share", share, "--workers", "1", "--device", "cpu")
-            assert fitted.exit_code == 0, fitted.stderr
-        self.told = self.report("--published", "--remark", "Tones & <colours>.", "--nearest", "3")
-
-    def report(self, *more: str | Path) -> Result:
-        runs = ("--run", f"tones={self.folder / 'half'}", "--run", f"tones={self.folder / 'all'}")
-        return training("report", *runs, "--data", self.data, "--out", self.page, "--device", "cpu", *more)
 
 
 @pytest.fixture(scope="module")
@@ -140,45 +114,3 @@ def test_a_share_is_pictures_with_their_clips_and_part_of_every_larger_one(tmp_p
     assert data.share_of_pictures(0.25, 4).pictures != small.pictures
     assert len(data.share_of_pictures(0.001, 0).pictures) == 1
     assert np.array_equal([p.id for p in large.pictures], sorted(p.id for p in large.pictures))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-background-networking",
-                "--autoplay-policy=no-user-gesture-required",
-            ],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (360, "light")])
-def test_the_page_reads_and_plays(chromium: Any, made: Made, width: int, scheme: str) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe is not installed (extra `dev`)"
-    )
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    troubles: list[str] = []
-    page.on("console", lambda said: troubles.append(said.text))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(made.page.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.images].every((one) => one.complete && one.naturalWidth > 0)")
-    found = axe.Axe().run(page).response["violations"]
-    assert found == []
-    button = page.locator(".play").first
-    button.click()
-    page.wait_for_function("audio.currentTime > 0.05 || audio.ended")
-    assert not page.evaluate("audio.error")
-    context.close()
-    assert troubles == []

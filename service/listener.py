@@ -1,0 +1,77 @@
+"""A port that clients can reach, and an end that is no failure. Light: nothing of an index comes in."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+BACKLOG = 2048
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block alike and are no failure: whoever stops a server wants status 0.
+
+    uvicorn answers what is under way and then raises the signal again, to which SIGTERM's own answer would be
+    death by signal: status 143, which supervisors that restart what failed take for a crash.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with that address, on which nobody can come in yet. Raises CannotListen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListen(
+            f"The address {host} cannot be listened on: {error.strerror}; choose another with --host."
+        ) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.set_inheritable(True)
+        return listener
+    except OSError as error:
+        listener.close()
+        raise _cannot_bind(host, port, error) from error
+
+
+def let_in(listener: socket.socket, host: str) -> str:
+    """From here on clients wait instead of being turned away; the address to open."""
+    port = listener.getsockname()[1]
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise _cannot_bind(host, port, error) from error
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """A socket that takes clients, and the address to open. Raises CannotListen."""
+    listener = bind(host, port)
+    return listener, let_in(listener, host)
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> CannotListen:
+    if error.errno == errno.EADDRINUSE:
+        return CannotListen(
+            f"Port {port} of {host} is in use: end the program that holds it, or choose another with --port."
+        )
+    if error.errno == errno.EACCES:
+        return CannotListen(f"Port {port} may not be taken by this user: choose one above 1023 with --port.")
+    return CannotListen(
+        f"{host} port {port} cannot be listened on: {error.strerror}; choose another with --host or --port."
+    )
