@@ -110,10 +110,10 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_keeps_every_clip_and_ends_the_same(tmp_path: Path) -> None:
-    source, out = corpus(tmp_path / "pairs", 300), tmp_path / "out"
+    source, out = corpus(tmp_path / "pairs", 200), tmp_path / "out"
     code = (
         "from pathlib import Path; from training.speak import speak; "
-        f"speak(Path({str(source)!r}), Path({str(out)!r}), voices={VOICES!r}, workers=1, shards=120)"
+        f"speak(Path({str(source)!r}), Path({str(out)!r}), voices={VOICES!r}, workers=1, shards=80)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     journal, deadline = out / "speech-000001.jsonl.partial", time.monotonic() + 60
@@ -124,14 +124,14 @@ def test_a_killed_run_keeps_every_clip_and_ends_the_same(tmp_path: Path) -> None
     assert (out / "speech-000000.tar").exists()
     assert not (out / "speech-000001.tar").exists(), "a shard is whole or absent"
     written = journal.read_bytes().count(b"\n")
-    assert 20 <= written < 120, "the run ended before it could be killed"
+    assert 20 <= written < 80, "the run ended before it could be killed"
     with journal.open("ab") as lines, (out / "speech-000001.tar.partial").open("ab") as tar:
         lines.write(b'{"id": "p1')  # a line and a sample cut short
         tar.write(b"half a sample")
 
-    report = speak(source, out, voices=VOICES, workers=1, shards=120)
-    assert (report.clips, report.kept) == (300, 120 + written)
-    speak(source, tmp_path / "whole", voices=VOICES, workers=1, shards=120)
+    report = speak(source, out, voices=VOICES, workers=1, shards=80)
+    assert (report.clips, report.kept) == (200, 80 + written)
+    speak(source, tmp_path / "whole", voices=VOICES, workers=1, shards=80)
     assert contents(out) == contents(tmp_path / "whole")
 
 

@@ -79,24 +79,22 @@ def speak_clip(text: str, draw: Draw) -> npt.NDArray[np.int16]:
     spoken = spoken_text(text)
     if not spoken:
         raise SpeechError(f"The caption {text!r} holds nothing to say.")
-    engine, voice = _engine(draw.voice.engine), draw.voice.name
-    own_gain = isinstance(engine, GainEngine)
-    if isinstance(engine, GainEngine):
-        samples, rate_hz = engine.synthesize_at_gain(
-            spoken, voice, draw.rate, draw.pitch_semitones, draw.gain_db
-        )
+    engine, with_gain = _engine(draw.voice.engine)
+    voice, rate, pitch = draw.voice.name, draw.rate, draw.pitch_semitones
+    if with_gain is not None:
+        samples, rate_hz = with_gain.synthesize_at_gain(spoken, voice, rate, pitch, draw.gain_db)
     else:
-        samples, rate_hz = engine.synthesize(spoken, voice, draw.rate, draw.pitch_semitones)
+        samples, rate_hz = engine.synthesize(spoken, voice, rate, pitch)
     samples = _trim(samples, rate_hz)
     if len(samples) == 0:
         raise SpeechError(f"The voice {draw.voice} gave no sound for the caption {text!r}.")
-    if own_gain and rate_hz == SAMPLE_RATE_HZ:
+    if with_gain is not None and rate_hz == SAMPLE_RATE_HZ:
         return samples
     signal = samples.astype(np.float32)
     if rate_hz != SAMPLE_RATE_HZ:
         signal = soxr.resample(signal, rate_hz, SAMPLE_RATE_HZ)
     factor = 1.0
-    if not own_gain:
+    if with_gain is None:
         level = float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
         factor = 32768 * 10 ** ((LEVEL_DBFS + draw.gain_db) / 20) / level
     # Never clipped: a clip too peaky for its level is made as loud as it can be.
@@ -154,5 +152,7 @@ def _trim(samples: npt.NDArray[np.int16], rate_hz: int) -> npt.NDArray[np.int16]
 
 
 @cache
-def _engine(name: str) -> Engine:
-    return open_engine(name)
+def _engine(name: str) -> tuple[Engine, GainEngine | None]:
+    """The engine, and the same as one that applies the gain itself, where it does."""
+    engine = open_engine(name)
+    return engine, engine if isinstance(engine, GainEngine) else None
