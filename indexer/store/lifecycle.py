@@ -65,7 +65,7 @@ def open_index(
     for candidate in candidates:
         try:
             folder = known_generation(index, candidate)
-            opened = Generation(folder, device=device, threads=threads, verify=verify)
+            opened = Generation(folder, device=device, threads=threads, verify=verify, mapped=mapped)
         except (GenerationDamaged, UnknownGeneration) as error:
             _log.warning("Generation %s cannot serve: %s", candidate, error)
             first_error = first_error or error
