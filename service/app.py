@@ -44,6 +44,7 @@ def create_service(settings: Settings) -> Service:
     limits = MediaLimits(
         max_bytes=settings.max_body_bytes,
         max_pixels=settings.max_pixels,
+        max_unpacked_bytes=settings.max_unpacked_bytes,
         max_source_seconds=settings.max_source_seconds,
         min_seconds=settings.min_seconds,
     )

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body.")] = 25_000_000
     max_pixels: Annotated[int, Field(ge=1, description="Largest picture, width times height.")] = 50_000_000
+    max_unpacked_bytes: Annotated[
+        int, Field(ge=1_000_000, description="Most memory for unpacking pictures, all at one time together.")
+    ] = 320_000_000
     max_source_seconds: Annotated[float, Field(gt=0, description="Longest clip taken at all.")] = 120.0
     min_seconds: Annotated[float, Field(ge=0, description="Shortest clip taken.")] = 0.1
     default_k: Annotated[int, Field(ge=1, description="Neighbours given when k is not said.")] = 10

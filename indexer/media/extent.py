@@ -7,7 +7,7 @@ for the size its header claims.
 from dataclasses import dataclass
 
 from indexer.media.errors import MediaError
-from indexer.media.image import webp_size
+from indexer.media.header import webp_size
 from indexer.media.sniff import FLAC, GIF, JPEG, PNG, WAV, WEBP, MediaType, sniff
 
 # The thinnest in use: telephone speech in WAV, quiet mono in FLAC, Opus at 16 kbit/s for the rest.

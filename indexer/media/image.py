@@ -17,11 +17,20 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from indexer.media.errors import MediaError
+from indexer.media.header import (
+    Size,
+    check_memory,
+    check_size,
+    pixel_bytes,
+    scan_bytes,
+    strip_bytes,
+    webp_size,
+)
 from indexer.media.native import restrain
+from indexer.media.room import Room
 from indexer.media.sniff import GIF, JPEG, PNG, TIFF, WEBP, MediaType, expect
 from indexer.media.spec import MediaLimits, MediaSpec, Pixels
 
-Size = tuple[int, int]
 # What to make of a stored picture of this size: the size of the result, and the box of the source it shows.
 Region = Callable[[Size], tuple[Size, tuple[float, float, float, float]]]
 
@@ -34,8 +43,9 @@ _PLUGINS: dict[MediaType, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     WEBP: WebPImageFile,
     TIFF: TiffImageFile,
 }
+_BAND_PIXELS = 500_000
+_ROOM = Room()
 _ORIENTATION_TAG = 0x0112
-_TILE_TAGS = (0x0142, 0x0143)  # width and height
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,10 +55,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_REDUCING_GAP = (
-    3.0  # shrink by whole steps while three times too large: cheap, and not to be seen in the result
-)
-_MAX_SCAN_PIXELS = 1_000_000_000  # 20 scans of the largest picture; progressive files have about 10
+_REDUCING_GAP = 3.0  # shrink by whole steps while three times too large: that is not to be seen later
 
 
 def decode_image(data: bytes, spec: MediaSpec, limits: MediaLimits | None = None) -> Pixels:
@@ -102,35 +109,7 @@ def render(data: bytes, region: Region, limits: MediaLimits) -> tuple[Image.Imag
 def _render(
     data: bytes, media_type: MediaType, region: Region, limits: MediaLimits
 ) -> tuple[Image.Image, Size]:
-    if media_type is WEBP:
-        _check_size(
-            webp_size(data), limits
-        )  # its decoder takes memory for the canvas as soon as it is opened
-    stored = _PLUGINS[media_type](io.BytesIO(data))
-    size = stored.size
-    _check_size(size, limits)
-    if isinstance(stored, TiffImageFile):
-        # A tile is unpacked whole, and may be far larger than the picture.
-        tile = [int(stored.tag_v2.get(tag, 0)) for tag in _TILE_TAGS]
-        _check_size((tile[0], tile[1]), limits)
-    if media_type is JPEG:
-        _check_scans(data, size)
-        wanted, _ = region(size)
-        # JPEG can be decoded straight to 1/2, 1/4 or 1/8 of its size.
-        stored.draft(None, (round(wanted[0] * _REDUCING_GAP), round(wanted[1] * _REDUCING_GAP)))
-    stored.load()
-    orientation = _orientation(stored)
-    if media_type is TIFF:
-        size = stored.size  # this plugin turns the picture upright itself, while loading
-    picture = _scalable(stored)
-    wanted, box = region(size)
-    x, y = picture.width / size[0], picture.height / size[1]  # below 1 where a draft was decoded
-    picture = picture.resize(
-        wanted,
-        Image.Resampling.BICUBIC,
-        box=(box[0] * x, box[1] * y, min(box[2] * x, picture.width), min(box[3] * y, picture.height)),
-        reducing_gap=_REDUCING_GAP,
-    )
+    picture, size, orientation = _stored_part(data, media_type, region, limits)
     if picture.mode == "RGBA":
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
@@ -141,44 +120,53 @@ def _render(
     return picture, size
 
 
-def _check_size(size: Size, limits: MediaLimits) -> None:
-    width, height = size
-    if width * height > limits.max_pixels:
-        raise MediaError(
-            "too_large",
-            f"The image has {width} x {height} pixels; at most {limits.max_pixels:,} in all are accepted.",
-        )
+def _stored_part(
+    data: bytes, media_type: MediaType, region: Region, limits: MediaLimits
+) -> tuple[Image.Image, Size, int]:
+    """The part that `region` asks for, not turned yet; the whole's size as stored; its orientation."""
+    if media_type is WEBP:  # its decoder asks for memory as soon as it is opened
+        size = webp_size(data)
+        check_size(size, limits)
+        check_memory(size, size[0] * size[1] * pixel_bytes(WEBP), WEBP, limits)
+    stored = _PLUGINS[media_type](io.BytesIO(data))
+    size = stored.size
+    check_size(size, limits)
+    beside_bytes = 0
+    if isinstance(stored, TiffImageFile):
+        beside_bytes = strip_bytes(stored)
+    if isinstance(stored, JpegImageFile):
+        beside_bytes = scan_bytes(data, size, len(stored.getbands()))
+        wanted, _ = region(size)
+        # JPEG can be decoded straight to 1/2, 1/4 or 1/8 of its size.
+        stored.draft(None, (round(wanted[0] * _REDUCING_GAP), round(wanted[1] * _REDUCING_GAP)))
+    needed_bytes = beside_bytes + stored.width * stored.height * pixel_bytes(media_type, stored.mode)
+    check_memory(size, needed_bytes, media_type, limits)
+    with _ROOM.taken(needed_bytes, limits.max_unpacked_bytes):
+        stored.load()
+        if media_type is TIFF:
+            size = stored.size  # this plugin turns the picture upright itself, while loading
+        wanted, (left, top, right, bottom) = region(size)
+        x, y = stored.width / size[0], stored.height / size[1]  # below 1 where a draft was decoded
+        across = max(1, int((right - left) * x / wanted[0] / _REDUCING_GAP))
+        down = max(1, int((bottom - top) * y / wanted[1] / _REDUCING_GAP))
+        picture = _shrunk(stored, across, down)
+        x, y = x / across, y / down
+        box = (left * x, top * y, min(right * x, picture.width), min(bottom * y, picture.height))
+        return picture.resize(wanted, Image.Resampling.BICUBIC, box), size, _orientation(stored)
 
 
-def webp_size(data: bytes) -> Size:
-    """Width and height from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
-    chunk, body = data[12:16], data[20:30]
-    if len(body) == 10 and chunk == b"VP8X":
-        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
-    if len(body) == 10 and chunk == b"VP8 ":
-        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
-    if len(body) >= 5 and chunk == b"VP8L":
-        bits = int.from_bytes(body[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    raise MediaError("undecodable", "The WebP image is damaged or cut off and cannot be decoded.")
-
-
-def _check_scans(data: bytes, size: Size) -> None:
-    """Refuse a JPEG that would keep the decoder busy for hours: every scan of a progressive file goes over
-    all pixels again, and may be a dozen bytes long."""
-    position = 2
-    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
-        position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
-    scans = 0
-    # From the first scan on, a marker is 0xFF and something else than stuffing, restart or fill.
-    for marker in re.finditer(rb"\xff([^\x00\x01\xd0-\xd7\xff])", data[position:]):
-        if marker[1] == b"\xd9":
-            break
-        scans += marker[1] == b"\xda"
-    if scans * size[0] * size[1] > _MAX_SCAN_PIXELS:
-        raise MediaError(
-            "too_large", f"The JPEG image goes over its pixels {scans} times; that is too often."
-        )
+def _shrunk(stored: Image.Image, across: int, down: int) -> Image.Image:
+    """`_scalable(stored)`, so many times smaller: a band of rows at a time, so that neither its new mode nor
+    the premultiplied form that shrinking makes of it is ever there at full size."""
+    if across == down == 1:
+        return _scalable(stored)
+    mode = _scalable(stored.crop((0, 0, 1, 1))).mode
+    shrunk = Image.new(mode, (-(-stored.width // across), -(-stored.height // down)))
+    rows = down * max(1, _BAND_PIXELS // stored.width // down)
+    for top in range(0, stored.height, rows):
+        band = stored.crop((0, top, stored.width, min(top + rows, stored.height)))
+        shrunk.paste(_scalable(band).reduce((across, down)), (0, top // down))
+    return shrunk
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 from PIL import Image, ImageDraw
 
-from indexer.media.image import Size, render
+from indexer.media.header import Size
+from indexer.media.image import render
 from indexer.media.spec import MediaLimits, Waveform
 
 _BAR_COLOUR = (101, 115, 206)  # a mid-tone that stands out from white and from near-black alike

@@ -81,6 +81,7 @@ class MediaLimits:
 
     max_bytes: int = 25_000_000
     max_pixels: int = 50_000_000
+    max_unpacked_bytes: int = 320_000_000  # of memory, for a picture while it is decoded, and for all at once
     max_source_seconds: float = 120.0
     min_seconds: float = 0.1
     silence_dbfs: float = (

@@ -44,6 +44,7 @@ def limits(service: Wired) -> LimitsAnswer:
     return LimitsAnswer(
         max_body_bytes=settings.max_body_bytes,
         max_pixels=media.max_pixels,
+        max_unpacked_bytes=media.max_unpacked_bytes,
         max_source_seconds=media.max_source_seconds,
         min_seconds=media.min_seconds,
         silence_dbfs=media.silence_dbfs,

@@ -94,6 +94,7 @@ class LimitsAnswer(BaseModel):
     model_config = example(
         max_body_bytes=25_000_000,
         max_pixels=50_000_000,
+        max_unpacked_bytes=320_000_000,
         max_source_seconds=120.0,
         min_seconds=0.1,
         silence_dbfs=-60.0,
@@ -113,6 +114,13 @@ class LimitsAnswer(BaseModel):
     )
     max_body_bytes: int
     max_pixels: int
+    max_unpacked_bytes: Annotated[
+        int,
+        Field(
+            description="Memory that unpacking a picture may take: 16 bytes a pixel for WebP, 4 for PNG and "
+            "TIFF, 6 for progressive JPEG, next to none for other JPEG."
+        ),
+    ]
     max_source_seconds: float
     min_seconds: float
     silence_dbfs: Annotated[float, Field(description="A clip whose peak stays under this is silent.")]

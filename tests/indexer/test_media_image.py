@@ -1,10 +1,14 @@
 """Image decoding against the picture that was encoded: formats, modes, turns, sizes, bombs, hostile bytes."""
 
+import io
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from indexer.media import MediaError, MediaLimits, MediaSpec, Pixels, decode_image
+from indexer.media.header import Size
 from tests.fixtures.encoded import picture_bytes, raw_png
 from tests.fixtures.media_bytes import make_wav
 
+ROOT = Path(__file__).parents[2]
 SPEC = MediaSpec()
 EDGE = SPEC.image_size
 
@@ -280,6 +287,40 @@ class TestResize:
             data = picture_bytes(Image.new("L", size, 90), "PNG")
             assert (pixels(data, spec) == 90).all()
 
+    @pytest.mark.parametrize("name", ["RGB", "RGBA", "LA", "L", "1", "P", "P with alphas", "I;16", "CMYK"])
+    @pytest.mark.parametrize("spec", [SPEC, MediaSpec(resize="shortest", crop="center", crop_fraction=0.8)])
+    def test_shrinking_band_by_band_shows_what_shrinking_the_whole_does(
+        self, name: str, spec: MediaSpec
+    ) -> None:
+        """The oracle: every pixel converted at full size, then scaled in one go."""
+        picture, options = scene(1237, 1911), {}
+        alpha = Image.fromarray(np.tile(np.linspace(40, 255, 1237).astype(np.uint8), (1911, 1)))
+        if name == "I;16":
+            picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 256)
+        elif name.startswith("P"):
+            picture = picture.quantize(64)
+            options = {"transparency": bytes(range(64, 128))} if name != "P" else {}
+        else:
+            picture = picture.convert(name)
+        if name in ("RGBA", "LA"):
+            picture.putalpha(alpha)
+        data = picture_bytes(picture, "TIFF" if name == "CMYK" else "PNG", **options)
+        whole: Image.Image = PngImageFile(io.BytesIO(data)) if name != "CMYK" else picture
+        if name == "I;16":
+            whole = Image.fromarray((np.asarray(whole) >> 8).astype(np.uint8))
+        whole = whole.convert("CMYK" if name == "CMYK" else "RGBA")
+        side = spec.image_size / round(spec.image_size / spec.crop_fraction)
+        across, down = (1237 * side, 1911 * side) if spec.resize == "squash" else (1237 * side, 1237 * side)
+        left, top = (1237 - across) / 2, (1911 - down) / 2
+        shown = whole.resize(
+            (EDGE, EDGE), Image.Resampling.BICUBIC, box=(left, top, left + across, top + down)
+        )
+        if name != "CMYK":
+            shown = Image.alpha_composite(Image.new("RGBA", (EDGE, EDGE), "white"), shown)
+        mean, largest = difference(pixels(data, spec), shown.convert("RGB"))
+        assert mean < (3 if name == "1" else 1)
+        assert largest <= (20 if name in ("1", "P", "P with alphas") else 4)
+
     @pytest.mark.parametrize("edge", [8, 17, 96, 299])
     def test_decoding_a_jpeg_small_shows_the_same_picture(self, edge: int) -> None:
         spec = MediaSpec(image_size=edge)
@@ -366,6 +407,66 @@ class TestBombs:
         """Telephones append whole films to a JPEG."""
         data = picture_bytes(scene(1000, 800), "JPEG")
         np.testing.assert_array_equal(pixels(data + b"\xff\xda" * 5000), pixels(data))
+
+    @pytest.mark.parametrize(
+        ("format", "options", "bytes_per_pixel"),
+        [
+            ("PNG", {}, 4),
+            ("WEBP", {"lossless": True}, 16),
+            ("WEBP", {}, 16),
+            ("TIFF", {}, 8),
+            ("TIFF", {"compression": "tiff_lzw", "strip_size": 1}, 4),
+            ("TIFF", {"compression": "tiff_lzw", "strip_size": 1 << 30}, 8),
+            ("JPEG", {"progressive": True}, 10),
+        ],
+    )
+    def test_memory(self, format: str, options: dict[str, Any], bytes_per_pixel: int) -> None:
+        """What is beside the pixels is counted: canvases, strips, the samples that scans are gathered in."""
+        picture = scene(200, 100)
+        data = picture_bytes(picture, format, **options)
+        enough = MediaLimits(max_unpacked_bytes=20_000 * bytes_per_pixel + 200 * 4)
+        assert decode_image(data, SPEC, enough).source_width == 200
+        error = fault(data, MediaLimits(max_unpacked_bytes=20_000 * bytes_per_pixel - 1))
+        assert error.kind == "too_large"
+        assert "200 x 100" in str(error)
+
+    def test_a_jpeg_decoded_small_needs_next_to_nothing(self) -> None:
+        data = picture_bytes(Image.new("RGB", (8000, 6000)), "JPEG")
+        assert decode_image(data, SPEC, MediaLimits(max_unpacked_bytes=4_000_000)).source_width == 8000
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("format", "mode", "size", "options"),
+        [
+            ("WEBP", "RGBA", (5000, 4000), {"lossless": True, "method": 0}),
+            ("PNG", "RGBA", (8000, 6000), {"compress_level": 1}),
+            ("PNG", "LA", (8000, 6000), {"compress_level": 1}),
+            ("PNG", "P", (8000, 6000), {"compress_level": 1, "transparency": bytes(range(256))}),
+            ("TIFF", "RGB", (6000, 5000), {"compression": "tiff_lzw", "strip_size": 1 << 30}),
+            ("JPEG", "RGB", (8000, 6000), {"progressive": True, "subsampling": 0}),
+        ],
+    )
+    def test_the_largest_pictures_take_no_more_than_was_reckoned(
+        self, tmp_path: Path, format: str, mode: str, size: Size, options: dict[str, Any]
+    ) -> None:
+        """In a process of its own, because the most memory ever held cannot be reset."""
+        path = tmp_path / "picture"
+        path.write_bytes(picture_bytes(Image.new(mode, size, 200), format, **options))
+        program = """
+import resource, sys
+from pathlib import Path
+from indexer.media import MediaSpec, decode_image
+from tests.fixtures.media_bytes import make_png
+held_kb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+data = Path(sys.argv[1]).read_bytes()
+decode_image(make_png(), MediaSpec())
+before = held_kb()
+decode_image(data, MediaSpec())
+print((held_kb() - before) // 1000)
+"""
+        run = [sys.executable, "-c", program, str(path)]
+        taken_mb = int(subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        assert taken_mb < MediaLimits().max_unpacked_bytes / 1e6 + 20
 
     def test_bytes(self) -> None:
         data = LOSSLESS["png"](scene())

@@ -59,6 +59,14 @@ def _bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
+@cache
+def _large_webp() -> bytes:
+    """Within the limit of pixels, but too much for a decoder that takes 16 bytes for each."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (5000, 5000)).save(buffer, format="WEBP", method=0)
+    return buffer.getvalue()
+
+
 def _nan_wav() -> bytes:
     samples = np.sin(np.arange(16000) / 20)
     samples[4000:9000] = np.nan
@@ -93,6 +101,7 @@ BAD: dict[str, tuple[Callable[[], bytes], int, set[str]]] = {
     "nan samples": (_nan_wav, 422, {"undecodable-media"}),
     "10 minutes": (lambda: _encoded(600, "FLAC"), 413, {"media-too-long"}),
     "png bomb": (_bomb, 413, {"media-too-large"}),
+    "webp of 25 megapixels": (_large_webp, 413, {"media-too-large"}),
 }
 
 

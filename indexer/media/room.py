@@ -1,0 +1,33 @@
+"""Memory for unpacking pictures: all that are unpacked at once, by any number of threads, share one bound."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+_SMALL_BYTES = (
+    16_000_000  # never waits: most pictures are this small, and one large one must not hold them up
+)
+
+
+class Room:
+    """Bytes in use, and threads that wait for others to be done with theirs."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._used = 0
+
+    @contextmanager
+    def taken(self, size_bytes: int, most_bytes: int) -> Iterator[None]:
+        """Hold `size_bytes` once that makes no more than `most_bytes` in all; one alone may hold more."""
+        if size_bytes <= _SMALL_BYTES:
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + size_bytes <= most_bytes)
+            self._used += size_bytes
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= size_bytes
+                self._changed.notify_all()
