@@ -99,7 +99,7 @@ def _records(
         )
     karpathy, _ = read_karpathy(listed)
     records = [r for name in _OURS if (spoken / name).is_file() for r in read_listed(spoken / name, "data")]
-    images = {str(record.get("image")) for record in records}
+    images = dict.fromkeys(str(record.get("image")) for record in records)
     split_of = {image: karpathy[Path(image).name] for image in images if Path(image).name in karpathy}
     if lost := len(images) - len(split_of):
         skipped["image in none of Karpathy's splits"] += lost

@@ -97,10 +97,10 @@ def _record(sample: Sample, skipped: Counter[str]) -> dict[str, Any]:
 def _clips(sample: Sample, record: dict[str, Any], identity: str) -> Iterator[Clip]:
     """The sample's recordings: KEY.flac is called `id` or the key; KEY.1.flac adds its number."""
     name, voice = str(record.get("id", sample.key)), str(record.get("voice", record.get("speaker", "")))
-    text = record.get("text", record.get("caption"))
-    if "txt" in sample.files:
-        text = sample.files["txt"].read().decode(errors="replace")
     for extension, place in sample.files.items():
         number, _, kind = extension.rpartition(".")
         if kind in RECORDINGS:
+            text = record.get("text", record.get("caption"))
+            if "txt" in sample.files:
+                text = sample.files["txt"].read().decode(errors="replace")
             yield Clip(f"{name}.{number}" if number else name, place, identity, voice, str(text or ""))

@@ -34,7 +34,7 @@ class Estimate:
         return (
             f"{self.clips:,} clips to make: about {_duration(self.elapsed_seconds)} with {self.workers} "
             f"{'worker' if self.workers == 1 else 'workers'}, {self.speech_seconds / 3600:,.1f} h of speech, "
-            f"{_size(self.size_bytes)} of {_size(self.free_bytes)} free there "
+            f"{_size(self.size_bytes)} where {_size(self.free_bytes)} are free "
             f"(measured on the first {self.measured_on})."
         )
 

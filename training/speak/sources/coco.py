@@ -12,6 +12,8 @@ from training.datasets.karpathy import KARPATHY_SPLITS
 from training.datasets.pairs import File
 from training.speak.caption import DEV_SPLIT, TRAIN_SPLIT, Caption, CaptionsError
 
+_PHOTO_FOLDERS = ("train2017", "val2017", "train2014", "val2014", "images", "Flicker8k_Dataset", "Images")
+
 
 def coco_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
     """Ids are IMAGE_SENTENCE, as 000000391895_770337. CaptionsError where the JSON is neither."""
@@ -35,42 +37,43 @@ def _coco(path: Path, document: dict[str, Any], skipped: Counter[str]) -> Iterat
     split = next(
         (ours for part, ours in (("train", TRAIN_SPLIT), ("val", DEV_SPLIT)) if part in path.stem), None
     )
-    names = {image["id"]: str(image["file_name"]) for image in document.get("images", ())}
+    photos = _Photos(path.parent)
+    names = {image.get("id"): image.get("file_name") for image in document.get("images", ())}
     for annotation in document["annotations"]:
         name, text = names.get(annotation.get("image_id")), annotation.get("caption")
-        if name is None:
+        if not isinstance(name, str):
             skipped["caption without an image"] += 1
         elif not isinstance(text, str):
             skipped["caption is no text"] += 1
         else:
-            yield _caption(path, name, annotation["id"], text, split, None)
+            yield photos.caption(Path(name), annotation.get("id"), text, split)
 
 
 def _karpathy(path: Path, images: list[Any], skipped: Counter[str]) -> Iterator[Caption]:
+    photos = _Photos(path.parent)
     for image in images:
         split = KARPATHY_SPLITS.get(image.get("split"))
+        name = Path(image.get("filepath", "")) / str(image.get("filename"))
         for number, sentence in enumerate(image.get("sentences", ())):
             text = sentence.get("raw")
-            if not isinstance(text, str):
+            if isinstance(text, str):
+                yield photos.caption(name, sentence.get("sentid", number), text, split, number)
+            else:
                 skipped["caption is no text"] += 1
-                continue
-            name = str(Path(image.get("filepath", "")) / image["filename"])
-            yield _caption(path, name, sentence.get("sentid", number), text, split, number)
 
 
-def _caption(path: Path, name: str, sentence: object, text: str, split: str | None, k: int | None) -> Caption:
-    image_id = Path(name).stem
-    picture = _picture(path.parent, name)
-    kind = Path(name).suffix[1:].lower() if picture else ""
-    return Caption(f"{image_id}_{sentence}", image_id, text, split, k, picture, kind)
+class _Photos:
+    """Beside the JSON or above it, under the name given or in the folder of their year."""
 
+    def __init__(self, folder: Path) -> None:
+        self._roots = (folder, folder.parent)
+        places = (root / name for root in self._roots for name in _PHOTO_FOLDERS)
+        self._folders = [place for place in places if place.is_dir()]
 
-def _picture(folder: Path, name: str) -> File | None:
-    """Beside the JSON or above it, under the name given or in the folder of its year."""
-    base = Path(name).name
-    years = ("train2017", "val2017", "train2014", "val2014", "images", "Flicker8k_Dataset", "Images")
-    for root in (folder, folder.parent):
-        for place in (root / name, *(root / year / base for year in years)):
-            if place.is_file():
-                return File(place)
-    return None
+    def caption(
+        self, name: Path, sentence: object, text: str, split: str | None, number: int | None = None
+    ) -> Caption:
+        places = (*(root / name for root in self._roots), *(folder / name.name for folder in self._folders))
+        picture = next((File(place) for place in places if place.is_file()), None)
+        kind = name.suffix[1:].lower() if picture else ""
+        return Caption(f"{name.stem}_{sentence}", name.stem, text, split, number, picture, kind)

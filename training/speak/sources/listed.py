@@ -10,6 +10,7 @@ from pathlib import Path
 
 from training.datasets.conceptual import row_id
 from training.datasets.lines import lines_of
+from training.datasets.manifest import read_lines
 from training.datasets.pairs import File
 from training.speak.caption import Caption
 
@@ -47,15 +48,10 @@ def jsonl_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
 
 def _pictures(folder: Path) -> dict[str, File]:
     """Picture id -> file, for those listed and there."""
-    found: dict[str, File] = {}
     listed = folder / "images.jsonl"
-    if listed.is_file():
-        for _, line in lines_of(listed, Counter()):
-            record = json.loads(line)
-            path = folder / record["path"]
-            if path.is_file():
-                found[record["id"]] = File(path)
-    return found
+    records = read_lines(listed, ("id", "path")) if listed.is_file() else ()
+    paths = {record["id"]: folder / record["path"] for record in records}
+    return {id: File(path) for id, path in paths.items() if path.is_file()}
 
 
 def tsv_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:

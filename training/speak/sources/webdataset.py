@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.datasets.lines import read_json
 from training.shards import PICTURES, Sample, read_samples
 from training.speak.caption import Caption
 
@@ -17,7 +18,7 @@ def shard_captions(shards: list[Path], skipped: Counter[str]) -> Iterator[Captio
         # What was never downloaded stands in no tar; img2dataset tells how many there were.
         stats = shard.with_name(f"{shard.stem}_stats.json")
         if stats.is_file():
-            told = json.loads(stats.read_bytes())
+            told = read_json(stats)
             if lost := told.get("count", 0) - told.get("successes", 0):
                 skipped["picture that img2dataset could not fetch"] += lost
         for sample in read_samples(shard):
