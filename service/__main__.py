@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _ONLY_IN_ENVIRONMENT = {"operator_key", "keys"}  # a command line can be read by every user of the machine
-# A thread that comes back from decoding or the model waits so long for the event loop's turn to end, and the loop
-# for its. At Python's 5 ms, 16 clients got 239 pictures a second on 2 cores; at this, 332.
+# A thread that comes back from decoding or the model waits so long for the event loop's turn to end, and the
+# loop for its. At Python's 5 ms, 16 clients got 239 pictures a second on 2 cores; at this, 332.
 _TURN_SECONDS = 0.0005
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

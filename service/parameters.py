@@ -54,7 +54,7 @@ def chosen_limit(limit: int | None, settings: Settings) -> int:
     return min(50, settings.max_page) if limit is None else limit
 
 
-def item_id(id: ItemId) -> str:
+async def item_id(id: ItemId) -> str:  # not `def`, for which a thread would be woken
     """The id in the path, decoded."""
     return decode_id(id)
 

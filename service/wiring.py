@@ -30,7 +30,7 @@ class Service:
     metrics: Metrics
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # not `def`: that would cost every request a thread
     return cast(Service, request.app.state.service)
 
 

@@ -114,9 +114,9 @@ def test_compose_lets_everybody_read_by_saying_so() -> None:
         given = compose()["services"][name]["environment"]
         meant = {key: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value) for key, value in given.items()}
         fields = {key.removeprefix("SAYSEE_").lower(): value for key, value in {**image, **meant}.items()}
-        assert load_keys(Settings(**fields)).reading_is_open
+        assert load_keys(Settings.model_validate(fields)).reading_is_open
         with pytest.raises(KeysUnusable):
-            load_keys(Settings(**{**fields, "no_auth": "false"}))
+            load_keys(Settings.model_validate({**fields, "no_auth": "false"}))
 
 
 def test_the_demo_container_runs_the_commands_of_make_demo() -> None:

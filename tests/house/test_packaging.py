@@ -27,7 +27,6 @@ ROOMS = ("service", "training", "indexer")
 UNIMPORTED = {
     "fastapi-offline": "its copy of Swagger UI is what /docs serves",
     "httptools": "uvicorn parses HTTP with it, several times faster than without",
-    "uvloop": "uvicorn runs on it, for the same reason",
     "python-multipart": "starlette parses multipart bodies with it",
     "onnxscript": "torch.onnx.export(dynamo=True) writes graphs with it",
     "transformers": "the systems on HuBERT and CLIP need it, in one coherent set with torch",

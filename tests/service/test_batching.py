@@ -43,8 +43,8 @@ class FakeEncoder:
         return self._run([float(one.array[0, 0, 0]) for one in pictures])
 
     def _run(self, values: list[float]) -> NDArray[np.float32]:
-        assert self.open.wait(LONG)
         self.runs.append(values)
+        assert self.open.wait(LONG)
         if BAD in values:
             raise EncoderError("it cannot be embedded")
         return np.array(values, dtype=np.float32)[:, None]

@@ -1,0 +1,132 @@
+"""Ten times more queries than it can answer, for a while: who is let in, who is not, and what stays behind.
+
+    python -m tests.bench.serve_overload --index .demo/index --seconds 60
+
+Must hold on a machine with nothing else to do: no status but 200 and 503; accepted p99 under the deadline;
+every 503 with Retry-After and within 50 ms (`refused_ms`); memory flat; `recovery_seconds` at most 2. Queries
+are sent by the clock, answered or not, at `--times` the rate that 16 clients were answered at just before;
+`offered_share` says how much of that the client managed to send, for it shares the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.bench.load import (
+    Answer,
+    Connection,
+    Server,
+    closed_loop,
+    machine,
+    milliseconds,
+    queries,
+    served,
+    write,
+)
+
+_MOST_CONNECTIONS = 2_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--kind", choices=("clips", "pictures"), default="clips")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--times", type=float, default=10.0)
+    parser.add_argument("--out", type=Path, default=Path("tests/bench/results/serve_overload.json"))
+    options = parser.parse_args()
+    with served(options.index) as server:
+        row = asyncio.run(measure(server, options.kind, options.seconds, options.times))
+    write(options.out, {"machine": machine(), "kind": options.kind, "seconds": options.seconds, **row})
+
+
+async def measure(server: Server, kind: str, seconds: float, times: float) -> dict[str, Any]:
+    requests = queries(kind, server.media(kind, 64))
+    await closed_loop(server.port, requests, 16, 3.0)
+    capacity = len(await closed_loop(server.port, requests, 16, 5.0)) / 5.0
+    before = server.memory_mib()
+    answers, lost, memory = await open_loop(server, requests, times * capacity, seconds)
+    ended = time.perf_counter()
+    recovered = await recovery(server, requests)
+    await asyncio.sleep(5)
+    taken = [answer.seconds for answer in answers if answer.status == 200]
+    refused = [answer for answer in answers if answer.status == 503]
+    return {
+        "capacity_per_second": round(capacity, 1),
+        "offered_share": round((len(answers) + lost) / (times * capacity * seconds), 3),
+        "statuses": dict(Counter(answer.status for answer in answers)),
+        "connections_lost": lost,
+        "deadline_seconds": server.get("/v1/limits")["deadline_seconds"],
+        "accepted_ms": {"p50": milliseconds(taken, 50), "p99": milliseconds(taken, 99)},
+        "accepted_per_second": round(len(taken) / seconds, 1),
+        "refused_ms": {
+            f"p{percentile:g}": milliseconds([answer.seconds for answer in refused], percentile)
+            for percentile in (50, 99, 100)
+        },
+        "refused_without_retry_after": sum(answer.retry_after is None for answer in refused),
+        "memory_mib": {
+            "before": round(before),
+            "first_quarter": round(max(memory[: max(1, len(memory) // 4)])),
+            "last_quarter": round(max(memory[-max(1, len(memory) // 4) :])),
+            "after": round(server.memory_mib()),
+        },
+        "recovery_seconds": round(recovered - ended, 2),
+    }
+
+
+async def open_loop(
+    server: Server, requests: list[bytes], per_second: float, seconds: float
+) -> tuple[list[Answer], int, list[float]]:
+    """Answers, connections that broke, and the server's memory every half second."""
+    answers: list[Answer] = []
+    lost = 0
+    idle: list[Connection] = []
+    at_work: set[asyncio.Task[None]] = set()
+
+    async def one(number: int) -> None:
+        nonlocal lost
+        try:
+            connection = idle.pop() if idle else await Connection.open(server.port)
+            answers.append(await connection.ask(requests[number % len(requests)]))
+        except OSError:
+            lost += 1
+        else:
+            idle.append(connection)
+
+    memory: list[float] = []
+    began = time.perf_counter()
+    sent = 0
+    while (passed := time.perf_counter() - began) < seconds:
+        while sent < passed * per_second and len(at_work) < _MOST_CONNECTIONS:
+            task = asyncio.create_task(one(sent))
+            at_work.add(task)
+            task.add_done_callback(at_work.discard)
+            sent += 1
+        if passed > 0.5 * len(memory):
+            memory.append(server.memory_mib())
+        await asyncio.sleep(0.002)
+    await asyncio.gather(*at_work)
+    for connection in idle:
+        connection.close()
+    return answers, lost, memory
+
+
+async def recovery(server: Server, requests: list[bytes]) -> float:
+    """When it had answered a lone client three times in a row."""
+    connection = await Connection.open(server.port)
+    in_a_row = 0
+    while in_a_row < 3:
+        answer = await connection.ask(requests[0])
+        in_a_row = in_a_row + 1 if answer.status == 200 else 0
+        await asyncio.sleep(0.02)
+    connection.close()
+    return time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()
