@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from indexer.cores import available_cores
 from training.speak import draw, speak, spoken_text
@@ -42,7 +43,7 @@ def main() -> None:
         options.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(folder: Path, voices: str, clips: int, rounds: int) -> dict[str, object]:
+def measure(folder: Path, voices: str, clips: int, rounds: int) -> dict[str, Any]:
     source = folder / "texts.jsonl"
     rows = [{"id": f"c{n}", "image_id": f"i{n}", "text": text} for n, text in enumerate(sentences(clips))]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -61,8 +61,10 @@ def caption(part: str, image: int, sentence: int, text: str) -> dict[str, Any]:
 def spoken_coco(tmp_path: Path) -> tuple[Path, Path]:
     """(COCO, SpokenCOCO): COCO's own splits; Karpathy takes images of val2014 for train, dev and test."""
     photos, spoken = tmp_path / "coco", tmp_path / "SpokenCOCO"
-    train = [{"image": coco_name("train", 1), "captions": [caption("train", 1, 10, 'A "dog", naïve .')]}]
-    val = [
+    train: list[dict[str, Any]] = [
+        {"image": coco_name("train", 1), "captions": [caption("train", 1, 10, 'A "dog", naïve .')]}
+    ]
+    val: list[dict[str, Any]] = [
         {
             "image": coco_name("val", n),
             "captions": [caption("val", n, 10 * n + k, f"{n} {k}") for k in range(2)],
