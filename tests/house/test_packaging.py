@@ -33,20 +33,32 @@ UNIMPORTED = {
     "torchvision": "timm imports it, and it must come from the same place as torch",
 }
 
+# Packages that several distributions share a top-level name of.
+SHARED = {
+    "google.api_core": "google-api-core",
+    "google.auth": "google-auth",
+    "google.cloud": "google-cloud-texttospeech",
+}
+
 
 def names(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in requirements}
 
 
 def imported_packages(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Top-level package -> file for every import statement below `folder`, lazy ones included."""
+    """Package (top-level, or in SHARED) -> file for every import below `folder`, lazy ones included."""
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    yield alias.name.partition(".")[0], path
+                    yield package_of(alias.name), path
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-                yield node.module.partition(".")[0], path
+                yield package_of(node.module), path
+
+
+def package_of(module: str) -> str:
+    shared = next((name for name in SHARED if f"{module}.".startswith(f"{name}.")), None)
+    return shared or module.partition(".")[0]
 
 
 def foreign_distributions(folder: Path) -> dict[str, Path]:
@@ -56,7 +68,7 @@ def foreign_distributions(folder: Path) -> dict[str, Path]:
     for package, path in imported_packages(folder):
         if package in sys.stdlib_module_names or package in (*ROOMS, "tests"):
             continue
-        for owner in owners.get(package, [package]):
+        for owner in [SHARED[package]] if package in SHARED else owners.get(package, [package]):
             found.setdefault(canonicalize_name(owner), path)
     return found
 
@@ -83,7 +95,8 @@ def closure(*extras: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("room", "extras"), [("service", ["cpu"]), ("indexer", ["cpu"]), ("training", ["cpu", "train"])]
+    ("room", "extras"),
+    [("service", ["cpu"]), ("indexer", ["cpu"]), ("training", ["cpu", "train", "google", "ray"])],
 )
 def test_every_import_is_declared(room: str, extras: list[str]) -> None:
     declared = names(PROJECT["dependencies"] + [line for extra in extras for line in EXTRAS[extra]])
@@ -96,7 +109,8 @@ def test_every_import_is_declared(room: str, extras: list[str]) -> None:
 
 
 def test_every_declared_dependency_is_imported() -> None:
-    declared = names(PROJECT["dependencies"] + EXTRAS["cpu"] + EXTRAS["train"])
+    extras = EXTRAS["cpu"] + EXTRAS["train"] + EXTRAS["google"] + EXTRAS["ray"]
+    declared = names(PROJECT["dependencies"] + extras)
     imported = {name for room in ROOMS for name in foreign_distributions(ROOT / room)}
     assert declared - imported - set(UNIMPORTED) == set()
 
