@@ -7,10 +7,12 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from indexer.media import MediaSpec, decode_image, decode_speech
 from tests.fixtures.media_bytes import make_png, make_wav
+from training.cache import open_cache
 from training.datasets import DatasetError, open_dataset
 from training.datasets.named import split_of
 from training.shards import END, tar_member
@@ -319,6 +321,19 @@ def test_a_damaged_shard_ends_in_one_sentence(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:2000])
     with pytest.raises(DatasetError, match=r"x.tar is not a whole tar file"):
         open_dataset(tmp_path, "train")
+
+
+def test_worker_processes_decode_from_shards_and_count_what_is_broken(tmp_path: Path) -> None:
+    members: list[tuple[str, Content]] = []
+    for n, wav in enumerate((make_wav(0.3, seed=1), make_wav(0.4, seed=2), make_wav(0.3)[:40])):
+        members += [(f"{n}.png", make_png(n)), (f"{n}.wav", wav), (f"{n}.json", {"split": "train"})]
+    put_shard(tmp_path / "x.tar", *members)
+    read, spec = open_dataset(tmp_path, "train"), MediaSpec(max_seconds=0.5, image_size=24)
+    cache = open_cache(read, spec, tmp_path / "cache", 2, lambda *_: None)
+    for n in range(2):
+        np.testing.assert_array_equal(cache.pictures[n], decode_image(make_png(n), spec).array)
+    assert list(cache.clip_identities) == ["0", "1"]
+    assert sum(cache.skipped.values()) == 1
 
 
 def img2dataset(folder: Path, *rows: tuple[str, str, bytes | None]) -> None:
