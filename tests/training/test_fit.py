@@ -148,9 +148,17 @@ def test_the_published_kind_of_system_takes_steps(room: Room, objective: str) ->
 # ---- going on ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("until", [1, 3, 5])
-def test_a_stopped_run_goes_on_bit_for_bit(room: Room, until: int) -> None:
-    preset = room.preset()
+@pytest.mark.parametrize(
+    ("until", "changes"),
+    [
+        (1, {}),
+        (3, {}),
+        (5, {"stages__0__chunk": "2", "objective__name": "triplet"}),
+        (5, {"compute__precision": "bfloat16"}),
+    ],
+)
+def test_a_stopped_run_goes_on_bit_for_bit(room: Room, until: int, changes: dict[str, str]) -> None:
+    preset = room.preset(**changes)
     whole, parts = room.run(), room.run()
     straight = room.fit(preset, whole)
     before = room.fit(preset, parts, until=until)

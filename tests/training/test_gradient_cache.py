@@ -5,80 +5,35 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.fixtures.random_batch import random_batch
-from tests.fixtures.tiny_training import CONV_PRESET, SPECTROGRAM_PRESET, tiny_preset
+from tests.fixtures.small_towers import PICTURES, SmallTowers
+from tests.fixtures.tiny_training import CONV_PRESET, tiny_preset
+from tests.fixtures.two_processes import UNNORMED
 from training.distributed import ALONE
 from training.fit import Fitter
 from training.gradient_cache import backpropagate, statistics_at_rest
 from training.loader import Batch
-from training.objectives.build import build_objective
-from training.preset import Objective, Preset
+from training.preset import Preset
 
 CPU = torch.device("cpu")
-# Three captions of picture 2, two of picture 0.
-PICTURES = [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8]
-# Group norm for batch norm, a learned scale, every distortion.
-UNNORMED = (
-    (
-        SPECTROGRAM_PRESET.replace("test_efficientnet", "test_efficientnet_gn")
-        .replace("max_seconds = 3.5", "max_seconds = 1.0")
-        .replace('similarity = "dot"', 'similarity = "cosine"\nscale = 10.0\nlearn_scale = true')
-    )
-    + """
-[augment.speech]
-frequency_mask = 6
-time_mask = 20
-masks = 1
-warp_time = 0.1
-noise_share = 0.5
-
-[augment.image]
-min_area = 0.7
-max_zoom_out = 1.2
-brightness = 0.3
-saturation = 0.3
-flip = true
-"""
-)
-
-
-class Towers(nn.Module):
-    """Two small ones in float64 and a scale."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.speech = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 4))
-        self.image = nn.Sequential(nn.Linear(7, 8), nn.Tanh(), nn.Linear(8, 4))
-        self.log_scale = nn.Parameter(torch.tensor(1.5))
-        self.double()
 
 
 @pytest.mark.parametrize("objective", ["mms", "triplet"])
 @pytest.mark.parametrize("size", [1, 3, 5, 12])
-def test_any_chunks_have_the_gradient_of_one_graph(objective: str, size: int) -> None:
-    towers = Towers()
-    heard, seen = torch.randn(12, 5, dtype=torch.float64), torch.randn(12, 7, dtype=torch.float64)
-    labels = torch.tensor(PICTURES)
-    same_BB = labels[:, None] == labels[None, :]
-    objective_loss = build_objective(Objective(name=objective, margin=0.2))
-
-    def embed(rows: slice) -> tuple[Tensor, Tensor]:
-        return towers.speech(heard[rows]), towers.image(seen[rows])
-
-    def loss(speech_BD: Tensor, image_BD: Tensor) -> Tensor:
-        scores_BB = towers.log_scale.exp() * speech_BD @ image_BD.T
-        return objective_loss(scores_BB, same_BB, 0, torch.Generator().manual_seed(1))
-
-    plain = loss(*embed(slice(0, 12)))
+def test_any_chunks_have_the_gradient_of_one_graph(objective: Literal["mms", "triplet"], size: int) -> None:
+    towers = SmallTowers()
+    loss = towers.loss(objective)
+    plain = loss(*towers.embed(slice(0, 12)))
     expected = torch.autograd.grad(plain, list(towers.parameters()))
     chunks = [slice(start, start + size) for start in range(0, 12, size)]
-    assert backpropagate(towers, embed, chunks, loss, ALONE).item() == pytest.approx(plain.item(), abs=1e-12)
+    found = backpropagate(towers, towers.embed, chunks, loss, ALONE)
+    assert found.item() == pytest.approx(plain.item(), abs=1e-12)
     for parameter, gradient in zip(towers.parameters(), expected, strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-12, rtol=0)
@@ -173,6 +128,6 @@ def test_statistics_at_rest_still_normalise_by_the_batch() -> None:
     with statistics_at_rest(norm):
         resting = norm(inputs)
     assert norm.num_batches_tracked == 0
-    assert torch.equal(norm.running_mean, torch.zeros(3))
+    assert torch.equal(dict(norm.named_buffers())["running_mean"], torch.zeros(3))
     torch.testing.assert_close(resting, norm(inputs))
     assert norm.num_batches_tracked == 1
