@@ -12,6 +12,7 @@ underscores, so what belongs to what is read from wav2capt alone.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.karpathy import read_karpathy
@@ -39,19 +40,31 @@ def read_captions(folder: Path, skipped: Counter[str] | None = None) -> dict[str
             if tab:
                 captions[key] = text
     elif (folder / _KAGGLE).is_file():
-        numbers: Counter[str] = Counter()
-        for _, line in lines_of(folder / _KAGGLE, counted):
-            base, divider, text = line.partition(".jpg,")  # the caption may hold commas, too
-            if divider:
-                if len(text) > 1 and text[0] == text[-1] == '"':
-                    text = text[1:-1].replace('""', '"')
-                captions[f"{base}.jpg#{numbers[base]}"] = text
-                numbers[base] += 1
+        captions = {f"{base}.jpg#{k}": text for base, k, text in kaggle_rows(folder / _KAGGLE, counted)}
     elif path := _karpathy(folder):
         for image in read_karpathy(path)[1]:
             for number, sentence in enumerate(image.get("sentences", ())):
                 captions[f"{image.get('filename')}#{number}"] = str(sentence.get("raw") or "")
     return captions
+
+
+def kaggle_rows(path: Path, skipped: Counter[str]) -> Iterator[tuple[str, int, str]]:
+    """(image without .jpg, k, caption) of `image.jpg,caption` lines.
+
+    The caption may itself hold commas, so only the first `.jpg,` divides.
+    """
+    counts: Counter[str] = Counter()
+    for number, line in lines_of(path, skipped):
+        if number == 1 and line.strip().lower() == "image,caption":
+            continue
+        base, divider, text = line.partition(".jpg,")
+        if not divider:
+            skipped["line without .jpg,"] += 1
+            continue
+        if len(text) > 1 and text[0] == text[-1] == '"':
+            text = text[1:-1].replace('""', '"')
+        yield base, counts[base], text
+        counts[base] += 1
 
 
 def read_split(folder: Path, split: str) -> list[str]:

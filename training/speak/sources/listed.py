@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.conceptual import row_id
+from training.datasets.flickr8k import kaggle_rows
 from training.datasets.lines import lines_of
 from training.datasets.manifest import read_lines
 from training.datasets.pairs import File
@@ -71,17 +72,6 @@ def tsv_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
 
 
 def kaggle_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
-    """`image.jpg,caption`; the caption may itself hold commas, so only the first `.jpg,` divides."""
-    counts: Counter[str] = Counter()
-    for number, line in lines_of(path, skipped):
-        if number == 1 and line.strip().lower() == "image,caption":
-            continue
-        base, divider, text = line.partition(".jpg,")
-        if not divider:
-            skipped["line without .jpg,"] += 1
-            continue
-        k = counts[base]
-        counts[base] += 1
-        if len(text) > 1 and text[0] == text[-1] == '"':
-            text = text[1:-1].replace('""', '"')
+    """`image.jpg,caption` lines, in which an image's captions count from 0."""
+    for base, k, text in kaggle_rows(path, skipped):
         yield Caption(f"{base}_{k}", base, text, number=k)
