@@ -181,6 +181,7 @@ def test_a_damaged_part_of_an_interrupted_shard_is_made_again(tmp_path: Path) ->
 def test_shards_of_another_run_are_not_mixed_in(tmp_path: Path) -> None:
     source, out = corpus(tmp_path / "pairs", 8), tmp_path / "out"
     speak(source, out, voices=VOICES, workers=1, shards=2)
+    (out / "speech-000000.tar").unlink()
     with pytest.raises(SpeechError, match=r"holds speech-000002.tar and this run makes 2 shards"):
         speak(source, out, voices=VOICES, workers=1, shards=4)
 

@@ -23,10 +23,11 @@ _LOCK = "speak.lock"
 def make_shards(work: Work, progress: Progress, *, on_ray: bool) -> Outcome:
     """Make what is missing of every shard. SpeechError where the folder holds another run's shards."""
     shards = -(-work.clips // (work.clips_a_shard or 1))
-    over = sorted(work.out.glob("speech-*.tar"))[shards:]
-    if over:
+    last = f"speech-{shards - 1:06d}.tar"
+    over = min((path.name for path in work.out.glob("speech-*.tar") if path.name > last), default=None)
+    if over is not None:
         raise SpeechError(
-            f"{work.out} holds {over[0].name} and this run makes {shards} shards; it is another run's, so "
+            f"{work.out} holds {over} and this run makes {shards} shards; it is another run's, so "
             "name another folder or take it away."
         )
     done = made = 0
