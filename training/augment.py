@@ -79,6 +79,20 @@ def warp(log_mel_BTM: Tensor, frequency: float, time: float, draws: Draws) -> Te
     return functional.grid_sample(image, grid, padding_mode="border", align_corners=True)[:, 0]
 
 
+def random_pad(features_BTM: Tensor, mask_BT: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    """Each clip, and its mask, at a random place among the frames: padding before it as well as behind.
+
+    Clips begin at frame 0 and what is outside their mask is zero.
+    """
+    frames = mask_BT.shape[1]
+    spare = frames - mask_BT.sum(dim=1)
+    start = (draws.uniform().to(mask_BT.device) * (spare + 1)).floor().clamp(max=spare)
+    position = torch.arange(frames, device=mask_BT.device)[None, :]
+    source_BT = (position - start[:, None]).remainder(frames).long()
+    moved_BTM = features_BTM.gather(1, source_BT[:, :, None].expand_as(features_BTM))
+    return moved_BTM, mask_BT.gather(1, source_BT)
+
+
 def spec_augment(
     features_BTM: Tensor, frequency_mask: int, time_mask: int, masks: int, draws: Draws
 ) -> Tensor:

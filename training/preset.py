@@ -156,7 +156,8 @@ class SpeechAugment(_Table):
     """frequency_mask in bands, time_mask in frames, `masks` of each.
 
     warp_frequency and warp_time are the largest stretch of each axis, as a share of it. noise_share of the
-    clips get noise at a ratio drawn from noise_snr_db (lowest, highest).
+    clips get noise at a ratio drawn from noise_snr_db (lowest, highest). random_pad puts a clip anywhere in
+    the frames there are, not at their beginning.
     """
 
     frequency_mask: int = Field(default=0, ge=0)
@@ -166,6 +167,7 @@ class SpeechAugment(_Table):
     warp_time: float = Field(default=0.0, ge=0, lt=1)
     noise_share: float = Field(default=0.0, ge=0, le=1)
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    random_pad: bool = False
 
 
 class ImageAugment(_Table):

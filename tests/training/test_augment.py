@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.augment import Draws, add_noise, colour, crop_or_pad, spec_augment, warp
+from training.augment import Draws, add_noise, colour, crop_or_pad, random_pad, spec_augment, warp
 from training.preset import SpeechAugment
 from training.towers.features import Features
 from training.towers.speech import AugmentedFeatures
@@ -21,6 +21,7 @@ Distort = Callable[[Tensor, Draws], Tensor]
 SPEECH: dict[str, Distort] = {
     "noise": lambda x, d: add_noise(x, torch.ones_like(x[:, :, 0]), (0.0, 20.0), 1.0, d),
     "warp": lambda x, d: warp(x, 0.1, 0.2, d),
+    "pad": lambda x, d: random_pad(x, torch.ones_like(x[:, :, 0]).cumsum(1).le(9).float(), d)[0],
     "masks": lambda x, d: spec_augment(x, 8, 20, 2, d),
 }
 IMAGE: dict[str, Distort] = {
@@ -44,6 +45,22 @@ def test_shape_stays_and_the_seed_decides(name: str) -> None:
     assert not torch.equal(first, inputs)
     assert first.isfinite().all()
     assert torch.equal(inputs, before)
+
+
+def test_a_clip_lies_anywhere_among_the_frames_whole_and_in_order() -> None:
+    lengths = torch.tensor([1, 20, 49, 50, 30, 40] * 200)
+    mask = (torch.arange(50)[None, :] < lengths[:, None]).float()
+    clips = torch.arange(1.0, 51)[None, :, None].repeat(1200, 1, 3) * mask[:, :, None]
+    moved, moved_mask = random_pad(clips, mask, seeded(1, 1200))
+    starts = moved_mask.argmax(dim=1)
+    for i, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        assert torch.equal(moved[i, start : start + length], clips[i, :length])
+        assert moved[i].count_nonzero() == 3 * length
+        assert moved_mask[i].sum() == moved_mask[i, start : start + length].sum() == length
+    for length, most in ((1, 49), (20, 30), (49, 1), (50, 0)):
+        found = starts[lengths == length]
+        assert (found.min(), found.max()) == (0, most)
+        assert found.float().mean() == pytest.approx(most / 2, abs=3.5)
 
 
 @pytest.mark.parametrize("name", [*SPEECH, *IMAGE])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +33,34 @@ def test_the_papers_margin_and_learning_rate(step: int, margin: float, learning_
     assert preset.learning_rate_at(step) == pytest.approx(learning_rate, rel=1e-3)
 
 
+SILENT_ABOUT = {
+    "speech": {"weights", "width", "convs", "groups", "blocks", "heads", "dropout"},  # of the compact tower
+    "image": {"weights", "reduction", "width", "blocks", "heads", "dropout"},  # of attention pooling
+}
+
+
+def test_every_value_of_the_papers_preset_is_a_line_with_its_source() -> None:
+    text = (PRESETS / "ilharco2019.toml").read_text(encoding="utf-8")
+    written = tomllib.loads(text)
+    composed = load_preset("ilharco2019").model_dump(mode="json")
+    composed["stages"], written["stages"] = composed["stages"][0], written["stages"][0]
+    for table, values in flat_tables(composed):
+        left = set(values) - set(dict(flat_tables(written))[table])
+        assert left == SILENT_ABOUT.get(table, set()), table
+    lines = [line for line in text.splitlines() if re.match(r"\w+ = ", line)]
+    assert len(lines) > 50
+    for line in lines:
+        assert re.search(r" # (paper|silent: \w|ours)", line), line
+
+
+def flat_tables(values: dict[str, Any], name: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Each table's name with its keys; tables within a table come as their own."""
+    yield name, [key for key, value in values.items() if not isinstance(value, dict)]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat_tables(value, f"{name}.{key}".lstrip("."))
+
+
 def test_the_papers_other_values() -> None:
     preset = load_preset("ilharco2019")
     assert (preset.steps, preset.stages[0].batch) == (3_000_000, 48)
@@ -50,7 +82,9 @@ def test_the_papers_other_values() -> None:
         0,
         False,
     )
-    assert a.image.min_area == 0.67
+    assert (a.image.min_area, a.speech.random_pad, preset.objective.name) == (0.67, True, "mms")
+    assert a.image.max_zoom_out**-2 == pytest.approx(0.67, abs=0.003)
+    assert (o.clip_norm, o.warmup_steps, o.ema, o.schedule, o.decay_every) == (0, 0, 0, "exponential", 1000)
     assert (preset.media.sample_rate_hz, preset.media.max_seconds, preset.media.image_size) == (
         16000,
         8.0,

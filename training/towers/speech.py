@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.augment import Draws, add_noise, spec_augment, warp
+from training.augment import Draws, add_noise, random_pad, spec_augment, warp
 from training.precision import full_precision
 from training.preset import PresetError, SpeechAugment, SpeechTowerConfig
 from training.towers.backbone import build_backbone, num_features
@@ -42,6 +42,8 @@ class AugmentedFeatures(nn.Module):
         if a.warp_frequency or a.warp_time:
             log_mel_BTM = warp(log_mel_BTM, a.warp_frequency, a.warp_time, draws)
         features_BTM = self.features.finish(log_mel_BTM, mask_BT)
+        if a.random_pad:
+            features_BTM, mask_BT = random_pad(features_BTM, mask_BT, draws)
         if a.masks:
             features_BTM = spec_augment(features_BTM, a.frequency_mask, a.time_mask, a.masks, draws)
         return features_BTM, mask_BT
