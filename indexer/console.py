@@ -19,7 +19,7 @@ from rich.text import Text
 
 from indexer.progress import Progress, Stage
 
-TRAINING_SET = ("jinja2", "onnx", "onnxscript", "timm", "torch", "torchvision", "transformers")
+TRAINING_SET = ("jinja2", "onnx", "onnxscript", "tensorboard", "timm", "torch", "torchvision", "transformers")
 """Libraries of the extra `train`, which serving does without."""
 
 LINE_SECONDS = 5.0

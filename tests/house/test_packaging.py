@@ -29,6 +29,7 @@ UNIMPORTED = {
     "httptools": "uvicorn parses HTTP with it, several times faster than without",
     "python-multipart": "starlette parses multipart bodies with it",
     "onnxscript": "torch.onnx.export(dynamo=True) writes graphs with it",
+    "tensorboard": "torch.utils.tensorboard writes with it",
     "transformers": "the systems on HuBERT and CLIP need it, in one coherent set with torch",
     "torchvision": "timm imports it, and it must come from the same place as torch",
 }
