@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.preset import ImageAugment
+from training.preset import ImageAugment, Media
 
 
 class Draws:
@@ -28,11 +28,22 @@ class Draws:
         return (torch.rand(self._count, generator=self._generator) * (high - low) + low)[self._rows]
 
 
-def distort(pixels_BCHW: Tensor, augment: ImageAugment, size: int, draws: Draws) -> Tensor:
-    """What the preset asks for on pixels in [0, 255]."""
+def distort(
+    pixels_BCHW: Tensor, aspect_B: Tensor, augment: ImageAugment, media: Media, draws: Draws
+) -> Tensor:
+    """What the preset asks for, on whole pictures made square by squashing; pixels in [0, 255].
+
+    Where it asks for no windows, they are seen as in evaluation. `aspect` is as in `crop_or_pad`.
+    """
     a = augment
+    if media.resize == "squash":
+        aspect_B = torch.ones_like(aspect_B)
     if a.min_area < 1 or a.max_zoom_out > 1 or a.flip:
-        pixels_BCHW = crop_or_pad(pixels_BCHW, size, a.min_area, a.max_zoom_out, a.flip, draws)
+        pixels_BCHW = crop_or_pad(pixels_BCHW, aspect_B, a.min_area, a.max_zoom_out, a.flip, draws)
+    elif media.crop == "center":
+        still, unmirrored = torch.zeros_like(aspect_B), torch.ones_like(aspect_B)
+        side = unmirrored * media.crop_fraction
+        pixels_BCHW = _windows(pixels_BCHW, aspect_B, side, still, still, unmirrored)
     if a.brightness or a.saturation:
         pixels_BCHW = colour(pixels_BCHW, a.brightness, a.saturation, draws)
     return pixels_BCHW
@@ -115,27 +126,38 @@ def spec_augment(
 
 def crop_or_pad(
     pixels_BCHW: Tensor,
-    size: int,
+    aspect_B: Tensor,
     min_area: float,
     max_zoom_out: float,
     flip: bool,
     draws: Draws,
 ) -> Tensor:
-    """Random window of each picture, resized to size x size: at least `min_area` of it, or past its edges.
+    """Random square window of each picture: it covers at least `min_area` of it, or reaches past its edges.
 
-    A window larger than the picture pads it with its border (paper: at least 67 % of the area covered).
+    `aspect` (of the CPU) is the picture's width by its height; the pixels are the whole of it, squashed, and
+    the window is square where it was not. Its side is at most `max_zoom_out` times the root of the picture's
+    area. Past the edges the border is repeated (paper: at least 67 % of the area covered).
     """
-    count = pixels_BCHW.shape[0]
-    side = draws.uniform(min_area**0.5, max_zoom_out)
-    shift_x = draws.uniform(-1, 1) * (1 - side).abs()
-    shift_y = draws.uniform(-1, 1) * (1 - side).abs()
-    mirror = torch.ones(count)
+    # A window as large as the shorter side covers `most`; up to there both axes count, beyond it one.
+    most = torch.minimum(aspect_B, 1 / aspect_B)
+    low = torch.where(most < min_area, min_area / most, (min_area / most).sqrt())
+    side = low + draws.uniform() * (max_zoom_out / most.sqrt() - low).clamp(min=0)
+    right, down = draws.uniform(-1, 1), draws.uniform(-1, 1)
+    mirror = torch.ones_like(side)
     if flip:
         mirror = torch.where(draws.uniform() < 0.5, -1.0, 1.0)
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0], theta[:, 0, 2] = side * mirror, shift_x
-    theta[:, 1, 1], theta[:, 1, 2] = side, shift_y
-    grid = functional.affine_grid(theta.to(pixels_BCHW.device), [count, 3, size, size], align_corners=False)
+    return _windows(pixels_BCHW, aspect_B, side, right, down, mirror)
+
+
+def _windows(
+    pixels_BCHW: Tensor, aspect_B: Tensor, side_B: Tensor, right_B: Tensor, down_B: Tensor, mirror_B: Tensor
+) -> Tensor:
+    """Windows whose side is in units of the shorter one; right and down in [-1, 1], from edge to edge."""
+    across, along = side_B * (1 / aspect_B).clamp(max=1), side_B * aspect_B.clamp(max=1)
+    theta = torch.zeros(len(side_B), 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = across * mirror_B, right_B * (1 - across).abs()
+    theta[:, 1, 1], theta[:, 1, 2] = along, down_B * (1 - along).abs()
+    grid = functional.affine_grid(theta.to(pixels_BCHW.device), list(pixels_BCHW.shape), align_corners=False)
     return functional.grid_sample(pixels_BCHW, grid, padding_mode="border", align_corners=False)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.durable import fsync_file
-from indexer.media import MediaError, MediaSpec, decode_image, decode_speech
+from indexer.media import MediaError, MediaSpec, Pixels, decode_image, decode_speech
 from training.datasets.pairs import Clip, DatasetError, PairSet, Picture
 from training.pool import worker_pool
 
@@ -34,9 +34,13 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Cache:
-    """pictures [N, R, R, 3] uint8; clip i is samples[offsets[i] : offsets[i + 1]] (int16)."""
+    """pictures [N, R, R, 3] uint8, aspects [N] their width by their height before they were made square.
+
+    Clip i is samples[offsets[i] : offsets[i + 1]] (int16).
+    """
 
     pictures: NDArray[np.uint8]
+    aspects: NDArray[np.float32]
     samples: NDArray[np.int16]
     offsets: NDArray[np.int64]
     picture_identities: list[str]
@@ -45,9 +49,9 @@ class Cache:
     skipped: Counter[str]
 
 
-def _decode_pictures(work: tuple[Sequence[Picture], MediaSpec]) -> list[NDArray[np.uint8] | str]:
-    def decode(picture: Picture) -> NDArray[np.uint8]:
-        return decode_image(picture.media.read(), spec).array
+def _decode_pictures(work: tuple[Sequence[Picture], MediaSpec]) -> list[Pixels | str]:
+    def decode(picture: Picture) -> Pixels:
+        return decode_image(picture.media.read(), spec)
 
     pictures, spec = work
     return [_try(decode, picture) for picture in pictures]
@@ -96,6 +100,7 @@ def open_cache(
     tags = {picture.id: picture.tags for picture in data.pictures}
     return Cache(
         np.memmap(folder / "pictures.u8", np.uint8, "r", shape=(len(listing["pictures"]), size, size, 3)),
+        np.asarray([picture.get("aspect", 1.0) for picture in listing["pictures"]], dtype=np.float32),
         np.memmap(folder / "clips.i16", np.int16, "r"),
         np.load(folder / "offsets.npy"),
         [picture["identity"] for picture in listing["pictures"]],
@@ -113,7 +118,7 @@ def _make(
     part.mkdir(parents=True)
     total, done = len(data.pictures) + len(data.clips), 0
     skipped: Counter[str] = Counter()
-    pictures: list[dict[str, str]] = []
+    pictures: list[dict[str, str | float]] = []
     clips: list[dict[str, str]] = []
     offsets = [0]
 
@@ -124,12 +129,13 @@ def _make(
 
     with worker_pool(workers) as pool:
         with (part / "pictures.u8").open("wb") as file:
-            for picture, array in _decoded(pool, _decode_pictures, data.pictures, spec, count):
-                if isinstance(array, str):
-                    skipped["picture: " + array] += 1
+            for picture, pixels in _decoded(pool, _decode_pictures, data.pictures, spec, count):
+                if isinstance(pixels, str):
+                    skipped["picture: " + pixels] += 1
                     continue
-                file.write(array.tobytes())
-                pictures.append({"id": picture.id, "identity": picture.identity})
+                file.write(pixels.array.tobytes())
+                aspect = pixels.source_width / pixels.source_height
+                pictures.append({"id": picture.id, "identity": picture.identity, "aspect": aspect})
         with (part / "clips.i16").open("wb") as file:
             for clip, wave in _decoded(pool, _decode_clips, data.clips, spec, count):
                 if isinstance(wave, str):
@@ -164,5 +170,6 @@ def _decoded(
 
 
 def cache_spec(spec: MediaSpec) -> MediaSpec:
-    """Room for augmentation: clips twice as long as the model hears, so that random crops differ."""
-    return replace(spec, max_seconds=2 * spec.max_seconds)
+    """Room for augmentation: clips twice as long as the model hears, and pictures whole, made square by
+    squashing, where it sees but their centre."""
+    return replace(spec, max_seconds=2 * spec.max_seconds, resize="squash", crop_fraction=1.0)

@@ -123,7 +123,8 @@ class Fitter:
             if isinstance(module, AugmentedFeatures):
                 module.draws = draws
         pixels = pixels.permute(0, 3, 1, 2).to(torch.float32)
-        pixels = distort(pixels, self.preset.augment.image, self.preset.media.image_size, draws)
+        preset, aspect_R = self.preset, batch.aspect_R[rows]
+        pixels = distort(pixels, aspect_R, preset.augment.image, preset.media, draws)
         with tower_precision(self.preset.compute, self.device):
             speech_RD = self.model.speech(waveform.to(torch.float32) / 32768, valid)
             image_RD = self.model.image.embed_float(pixels.contiguous(memory_format=torch.channels_last))

@@ -35,6 +35,8 @@ AHEAD = 3
 class Batch:
     """waveform [R, S] int16, samples_valid [R] int64, pixels uint8 [R, H, W, 3], same [B, B] bool.
 
+    aspect [R] float32 is each picture's width by its height, before it was made square.
+
     `rows` says where in the batch these R stand. Samples and pixels become floats where they are used: they
     are four times smaller on the way there.
     """
@@ -45,6 +47,7 @@ class Batch:
     waveform_RS: Tensor
     samples_valid_R: Tensor
     pixels_RHWC: Tensor
+    aspect_R: Tensor
     same_BB: Tensor
 
     def __len__(self) -> int:
@@ -172,6 +175,7 @@ class Loader:
             torch.from_numpy(waveform),
             torch.from_numpy((ends - begins)[rows]),
             torch.from_numpy(self.cache.pictures[pictures[rows]]),
+            torch.from_numpy(self.cache.aspects[pictures[rows]]),
             torch.from_numpy(identities[:, None] == identities[None, :]),
         )
         return Batch(step, self.stages[index], rows, *(t.pin_memory() if self.pinned else t for t in tensors))

@@ -173,7 +173,8 @@ class SpeechAugment(_Table):
 class ImageAugment(_Table):
     """min_area: smallest share of the picture that a crop covers; max_zoom_out: largest window side.
 
-    A side of 1 is the picture's. Brightness and saturation are drawn within 1 +- these.
+    A window with a side of 1 has the picture's area. Windows are square as pictures are seen: in media that
+    are squashed, after that. Brightness and saturation are drawn within 1 +- these.
     """
 
     min_area: float = Field(default=1.0, gt=0, le=1)

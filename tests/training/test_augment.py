@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from training.augment import Draws, add_noise, colour, crop_or_pad, random_pad, spec_augment, warp
-from training.preset import SpeechAugment
+from indexer.media import decode_image
+from training.augment import Draws, add_noise, colour, crop_or_pad, distort, random_pad, spec_augment, warp
+from training.cache import cache_spec
+from training.preset import ImageAugment, Media, SpeechAugment
 from training.towers.features import Features
 from training.towers.speech import AugmentedFeatures
 
@@ -25,7 +30,7 @@ SPEECH: dict[str, Distort] = {
     "masks": lambda x, d: spec_augment(x, 8, 20, 2, d),
 }
 IMAGE: dict[str, Distort] = {
-    "crop": lambda x, d: crop_or_pad(x, 20, 0.5, 1.3, True, d),
+    "crop": lambda x, d: crop_or_pad(x, torch.full((len(x),), 1.3), 0.5, 1.3, True, d),
     "colour": lambda x, d: colour(x, 0.3, 0.5, d),
 }
 
@@ -59,7 +64,7 @@ def test_a_clip_lies_anywhere_among_the_frames_whole_and_in_order() -> None:
         assert moved_mask[i].sum() == moved_mask[i, start : start + length].sum() == length
     for length, most in ((1, 49), (20, 30), (49, 1), (50, 0)):
         found = starts[lengths == length]
-        assert (found.min(), found.max()) == (0, most)
+        assert (int(found.min()), int(found.max())) == (0, most)
         assert found.float().mean() == pytest.approx(most / 2, abs=3.5)
 
 
@@ -83,7 +88,9 @@ def test_bounds_of_nothing_change_nothing() -> None:
     torch.testing.assert_close(warp(FEATURES, 0.0, 0.0, seeded(1)), FEATURES, atol=1e-4, rtol=0)
     assert torch.equal(spec_augment(FEATURES, 8, 20, 0, seeded(1)), FEATURES)
     assert torch.equal(spec_augment(FEATURES, 0, 0, 3, seeded(1)), FEATURES)
-    torch.testing.assert_close(crop_or_pad(PIXELS, 20, 1.0, 1.0, False, seeded(1)), PIXELS, atol=1e-2, rtol=0)
+    torch.testing.assert_close(
+        crop_or_pad(PIXELS, torch.ones(6), 1.0, 1.0, False, seeded(1)), PIXELS, atol=1e-2, rtol=0
+    )
     torch.testing.assert_close(colour(PIXELS, 0.0, 0.0, seeded(1)), PIXELS, atol=1e-3, rtol=0)
 
 
@@ -145,19 +152,62 @@ def test_a_crop_covers_the_share_of_the_picture() -> None:
     """On a picture whose value is its own coordinate, the window's side is the spread of what it shows."""
     line = (torch.arange(200) + 0.5) / 200
     pixels = line[None, None, None, :].repeat(300, 3, 200, 1)
-    shown = crop_or_pad(pixels, 200, 0.67, 1.0, False, seeded(1, 300))
+    shown = crop_or_pad(pixels, torch.ones(300), 0.67, 1.0, False, seeded(1, 300))
     sides = shown[:, 0, 0, -1] - shown[:, 0, 0, 0]
     assert sides.min() >= 0.67**0.5 - 0.02
     assert sides.max() <= 1.0
-    padded = crop_or_pad(pixels, 200, 1.0, 1.22, False, seeded(1, 300))
+    padded = crop_or_pad(pixels, torch.ones(300), 1.0, 1.22, False, seeded(1, 300))
     assert padded.min() >= line[0] - 1e-5  # beyond the edge comes the edge, not black
     edge = (padded[:, 0, 0] < 0.004).float().sum(dim=1)
     assert edge.max() <= 200 * 0.22
 
 
+def spans(shown: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of pixels that hold their own place (red from left to right, green downwards): how much of each axis is
+    seen, and how much a full window would see of an axis without end."""
+    across, along = shown[:, 0, 0], shown[:, 1, :, 0]
+    seen = [line[:, -1] - line[:, 0] for line in (across, along)]
+    sides = [torch.diff(line, dim=1).amax(dim=1) * line.shape[1] for line in (across, along)]
+    return seen[0], seen[1], sides[0], sides[1]
+
+
+@pytest.mark.parametrize("aspect", [0.5, 0.75, 1.0, 1.33, 1.78])
+def test_windows_are_square_and_cover_two_thirds_of_the_original(aspect: float) -> None:
+    """The pixels are a whole picture of that aspect, squashed; no one ever sees it so."""
+    line = (torch.arange(200) + 0.5) / 200
+    place = torch.stack([line.expand(200, 200), line.expand(200, 200).T, torch.zeros(200, 200)])
+    shown = crop_or_pad(
+        place.repeat(300, 1, 1, 1), torch.full((300,), aspect), 0.67, 1.22, False, seeded(1, 300)
+    )
+    seen_across, seen_along, across, along = spans(shown)
+    covered = seen_across * seen_along
+    assert covered.min() >= 0.67 - 0.02
+    assert covered.max() > 0.82
+    torch.testing.assert_close(across * aspect, along, rtol=0.03, atol=0)
+    area = across * along  # of the window, in pictures
+    assert area.max() == pytest.approx(1.22**2, rel=0.05)
+
+
+@pytest.mark.parametrize(("width", "height", "fraction"), [(60, 40, 1.0), (40, 60, 1.0), (50, 50, 0.8)])
+def test_without_windows_a_picture_is_seen_as_in_evaluation(width: int, height: int, fraction: float) -> None:
+    smooth = np.stack(np.meshgrid(np.linspace(20, 230, width), np.linspace(20, 230, height)), axis=2)
+    array = np.concatenate([smooth, np.full((height, width, 1), 90.0)], axis=2).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, format="PNG")
+    media = Media(max_seconds=1, image_size=32, resize="shortest", crop="center", crop_fraction=fraction)
+    expected = decode_image(buffer.getvalue(), media.spec()).array
+    whole = decode_image(buffer.getvalue(), cache_spec(media.spec()))
+    pixels = torch.from_numpy(whole.array).permute(2, 0, 1)[None].float()
+    aspect = torch.tensor([whole.source_width / whole.source_height])
+    shown = distort(pixels, aspect, ImageAugment(), media, seeded(1, 1))[0].permute(1, 2, 0)
+    assert np.abs(shown.numpy() - expected).max() < 4
+    squashed = media.model_copy(update={"resize": "squash", "crop": "none", "crop_fraction": 1.0})
+    assert torch.equal(distort(pixels, aspect, ImageAugment(), squashed, seeded(1, 1)), pixels)
+
+
 def test_flips_mirror_about_half_of_the_pictures() -> None:
     line = torch.arange(20.0)[None, None, None, :].repeat(400, 3, 20, 1)
-    flipped = crop_or_pad(line, 20, 1.0, 1.0, True, seeded(1, 400))[:, 0, 0]
+    flipped = crop_or_pad(line, torch.ones(400), 1.0, 1.0, True, seeded(1, 400))[:, 0, 0]
     mirrored = flipped[:, 0] > flipped[:, -1]
     assert mirrored.float().mean() == pytest.approx(0.5, abs=0.08)
 

@@ -10,7 +10,7 @@ import pytest
 
 from indexer.media import MediaSpec, decode_image, decode_speech
 from tests.fixtures.hostile_media import Killer
-from tests.fixtures.tiny_training import make_learnable_corpus
+from tests.fixtures.tiny_training import coloured_png, make_learnable_corpus
 from training.cache import Cache, cache_key, cache_spec, open_cache
 from training.datasets import DatasetError, PairSet, open_dataset
 from training.datasets.pairs import Clip, File, Picture
@@ -113,5 +113,18 @@ def test_a_process_that_dies_is_told_in_a_sentence(tmp_path: Path) -> None:
         opened(data, tmp_path / "cache")
 
 
-def test_clips_are_kept_twice_as_long_as_they_are_heard() -> None:
-    assert cache_spec(MediaSpec(max_seconds=3.5)).max_seconds == 7.0
+def test_clips_are_kept_twice_as_long_as_they_are_heard_and_pictures_whole() -> None:
+    assert cache_spec(MediaSpec(max_seconds=3.5)) == MediaSpec(max_seconds=7.0)
+    cut = MediaSpec(image_size=24, resize="shortest", crop="center", crop_fraction=0.9)
+    data = coloured_png(0.3, 1, width=40, height=20)
+    kept = decode_image(data, cache_spec(cut)).array
+    np.testing.assert_array_equal(kept, decode_image(data, MediaSpec(image_size=24)).array)
+
+
+def test_the_cache_knows_the_shape_that_pictures_had(corpus: PairSet, tmp_path: Path) -> None:
+    tall = tmp_path / "pairs" / "images" / "train_01.png"
+    tall.write_bytes(coloured_png(0.5, 1, width=20, height=50))
+    for _ in range(2):
+        cache = opened(corpus, tmp_path / "cache")
+        assert cache.aspects.tolist() == [pytest.approx(40 / 30), pytest.approx(0.4), pytest.approx(40 / 30)]
+        assert cache.aspects.dtype == np.float32

@@ -23,6 +23,7 @@ def make_cache(pictures: int = 24, clips_each: int = 3, *, settings: int = 4, lo
     ids = [f"p{i}" for i in range(pictures)]
     return Cache(
         np.broadcast_to(np.arange(pictures, dtype=np.uint8)[:, None, None, None], (pictures, 4, 4, 3)).copy(),
+        1 + np.arange(pictures, dtype=np.float32) / 100,
         np.concatenate(waves),
         np.cumsum([0, *lengths]),
         ids,
@@ -85,6 +86,7 @@ def test_a_batch_holds_the_samples_and_says_which_are_its_own() -> None:
     for wave, valid, clip in zip(batch.waveform_RS, batch.samples_valid_R, said(batch), strict=True):
         assert (wave[:valid] == clip).all()
         assert (wave[valid:] == 0).all()
+    assert batch.aspect_R.tolist() == [pytest.approx(1 + picture / 100) for picture in shown(batch)]
     assert torch.equal(batch.same_BB, torch.eye(6, dtype=torch.bool))
 
 
