@@ -1,15 +1,14 @@
 """What is let in, what is turned away and with which advice; costs, pace, rate: all on a clock of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-import anyio
 import pytest
 
-from indexer.media import Extent, MediaSpec
+from indexer.media import Extent, MediaError, MediaSpec
 from service.admission import Admission, Expired, Overloaded, Pace, cost_of
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
+from tests.fixtures.own_loop import run_async
 
 SPEC = MediaSpec(max_seconds=8.0)
 
@@ -26,14 +25,6 @@ def admission(
         metrics=metrics,
     )
     return made, metrics
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        with anyio.fail_after(30):
-            await test()
-
-    asyncio.run(bounded())
 
 
 def figure(metrics: Metrics, line: str) -> float:
@@ -56,7 +47,7 @@ def test_what_cannot_be_done_in_time_is_refused_with_the_time_after_which_it_can
         assert figure(metrics, "saysee_queue_requests ") == 0
         assert figure(metrics, 'saysee_turned_away_total{reason="overloaded"}') == 1
 
-    run(test)
+    run_async(test)
 
 
 def test_the_first_is_let_in_whatever_it_costs() -> None:
@@ -67,7 +58,7 @@ def test_the_first_is_let_in_whatever_it_costs() -> None:
                 door.knock()
         door.knock()
 
-    run(test)
+    run_async(test)
 
 
 def test_no_more_than_so_many_and_no_more_bytes_than_so_many() -> None:
@@ -82,7 +73,7 @@ def test_no_more_than_so_many_and_no_more_bytes_than_so_many() -> None:
         door.hold(-1_100)
         door.hold(1_000)
 
-    run(test)
+    run_async(test)
 
 
 def test_a_cost_that_turns_out_smaller_makes_room() -> None:
@@ -96,7 +87,7 @@ def test_a_cost_that_turns_out_smaller_makes_room() -> None:
             async with door.admit(8):
                 pass
 
-    run(test)
+    run_async(test)
 
 
 def test_what_is_late_is_given_up_and_says_so() -> None:
@@ -109,7 +100,7 @@ def test_what_is_late_is_given_up_and_says_so() -> None:
         assert figure(metrics, "saysee_queue_requests ") == 0
         assert figure(metrics, 'saysee_turned_away_total{reason="expired"}') == 1
 
-    run(test)
+    run_async(test)
 
 
 def test_an_error_inside_is_no_work_done_and_leaves_nothing_behind() -> None:
@@ -120,6 +111,50 @@ def test_an_error_inside_is_no_work_done_and_leaves_nothing_behind() -> None:
                 raise KeyError
         assert figure(metrics, "saysee_queue_requests ") == 0
         assert figure(metrics, "saysee_queue_seconds ") == 0
+
+    run_async(test)
+
+
+@pytest.mark.parametrize(("cost", "seconds"), [(5.0, 0.5), (500.0, 0.001), (500.0, 1.0)])
+def test_files_that_cannot_be_used_leave_the_pace_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, cost: float, seconds: float
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("service.admission.perf_counter", lambda: now[0])
+
+    async def test() -> None:
+        door, _ = admission(per_second=10, deadline=10)
+        for n in range(100):
+            with pytest.raises((MediaError, LookupError)):
+                async with door.admit(cost):
+                    now[0] += seconds
+                    silent = MediaError("silent", "The recording is silent.")
+                    raise silent if n % 2 else LookupError from silent  # of one file, or of one among several
+        async with door.admit(55):
+            async with door.admit(4):
+                pass
+            with pytest.raises(Overloaded):
+                async with door.admit(20):
+                    pass
+
+    run(test)
+
+
+def test_clients_that_hang_up_leave_the_pace_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("service.admission.perf_counter", lambda: now[0])
+
+    async def test() -> None:
+        door, _ = admission(per_second=10, deadline=10)
+        for _ in range(100):
+            with anyio.CancelScope() as scope:
+                async with door.admit(5):
+                    now[0] += 1.0
+                    scope.cancel()
+                    await anyio.sleep(0)
+            assert scope.cancelled_caught
+        async with door.admit(55), door.admit(4):
+            pass
 
     run(test)
 
@@ -147,7 +182,7 @@ def test_the_pace_is_measured_over_busy_time_alone() -> None:
         async with door.admit(100):
             assert 100 / figure(metrics, "saysee_queue_seconds ") > 35
 
-    run(test)
+    run_async(test)
 
 
 @pytest.mark.parametrize(

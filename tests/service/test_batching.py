@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import anyio
@@ -15,6 +15,7 @@ from indexer.encoder import Encoder, EncoderError
 from indexer.media import Pixels, Waveform
 from service.batching import LANES, Batcher, Encoded
 from service.metrics import Metrics
+from tests.fixtures.own_loop import run_async
 
 RATE = 1_000
 BAD = 66.0  # what the fake refuses
@@ -58,14 +59,6 @@ def picture(value: int) -> Pixels:
     return Pixels(np.full((2, 2, 3), value, dtype=np.uint8), 2, 2)
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        with anyio.fail_after(LONG):
-            await test()
-
-    asyncio.run(bounded())
-
-
 def batcher_and(encoder: FakeEncoder, wait_seconds: float = 0.0) -> Callable[..., asyncio.Future[Encoded]]:
     batcher = Batcher(wait_seconds, Metrics())
 
@@ -90,7 +83,7 @@ def test_everybody_gets_their_own_vector_whatever_ran_together() -> None:
         assert values(await asyncio.gather(*map(submit, media))) == [float(n) for n in range(40)]
         assert sorted(value for batch in encoder.runs for value in batch) == [float(n) for n in range(40)]
 
-    run(test)
+    run_async(test)
 
 
 def test_a_run_starts_at_once_when_nothing_else_is_coming() -> None:
@@ -99,7 +92,7 @@ def test_a_run_starts_at_once_when_nothing_else_is_coming() -> None:
         await batcher_and(encoder, wait_seconds=LONG)(clip(1))
         assert encoder.runs == [[1.0]]
 
-    run(test)
+    run_async(test)
 
 
 def test_a_run_waits_for_what_is_being_decoded_and_not_for_ever() -> None:
@@ -119,7 +112,7 @@ def test_a_run_waits_for_what_is_being_decoded_and_not_for_ever() -> None:
             await impatient(clip(3))
         assert encoder.runs[1:] == [[3.0]]
 
-    run(test)
+    run_async(test)
 
 
 async def _occupy(encoder: FakeEncoder, submit: Callable[..., asyncio.Future[Encoded]]) -> list[Any]:
@@ -144,7 +137,7 @@ def test_only_like_lengths_share_a_run_and_the_oldest_goes_first() -> None:
         await asyncio.gather(*busy, *answers)
         assert sorted(encoder.runs[LANES:]) == [[1.0, 4.0], [2.0, 5.0], [3.0]]
 
-    run(test)
+    run_async(test)
 
 
 def test_a_run_takes_no_more_than_fits() -> None:
@@ -157,7 +150,7 @@ def test_a_run_takes_no_more_than_fits() -> None:
         await asyncio.gather(*busy, *answers)
         assert sorted(map(len, encoder.runs[LANES:])) == [1, 3, 3]
 
-    run(test)
+    run_async(test)
 
 
 def test_what_was_cancelled_or_has_expired_is_never_encoded() -> None:
@@ -178,7 +171,7 @@ def test_what_was_cancelled_or_has_expired_is_never_encoded() -> None:
         assert encoder.runs[LANES:] == [[4.0]]
         assert not late.done()
 
-    run(test)
+    run_async(test)
 
 
 def test_an_input_that_fails_fails_alone() -> None:
@@ -190,6 +183,41 @@ def test_an_input_that_fails_fails_alone() -> None:
         encoder.open.set()
         results = await asyncio.gather(*busy, *answers, return_exceptions=True)
         assert [type(one) for one in results[LANES:]] == [Encoded, EncoderError, Encoded]
+
+    run_async(test)
+
+
+def test_what_comes_in_the_turn_in_which_every_lane_ends_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        gate = asyncio.Event()
+
+        async def run_sync(work: Callable[..., Any], *given: Any, limiter: object) -> Any:
+            await gate.wait()  # all runs end in one turn of the loop
+            return work(*given)
+
+        monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
+        submit = batcher_and(FakeEncoder())
+        first = [submit(clip(n, 3000 + 1000 * n)) for n in range(LANES)]
+        late: list[asyncio.Future[Encoded]] = []
+        first[0].add_done_callback(lambda _: late.append(submit(clip(7))))
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*first)
+        assert values([await late[0]]) == [7.0]
+
+    run(test)
+
+
+def test_a_wrong_number_of_vectors_is_an_error_and_not_a_wait() -> None:
+    class OneTooMany(FakeEncoder):
+        def speech(self, waveforms: Sequence[Waveform]) -> NDArray[np.float32]:
+            return np.zeros((len(waveforms) + 1, 1), dtype=np.float32)
+
+    async def test() -> None:
+        submit = batcher_and(OneTooMany())
+        results = await asyncio.gather(*(submit(clip(n)) for n in range(3)), return_exceptions=True)
+        assert [type(one) for one in results] == [ValueError] * 3
+        assert values([await submit(picture(5))]) == [5.0]
 
     run(test)
 
@@ -210,7 +238,7 @@ def test_batched_vectors_are_those_of_each_alone(tiny_bundle: Bundle) -> None:
         for one, answer in zip(clips, answers, strict=True):
             np.testing.assert_allclose(answer.vector_D, encoder.speech([one])[0], atol=1e-5)
 
-    run(test)
+    run_async(test)
 
 
 @pytest.mark.parametrize("most", [1, 5])

@@ -125,8 +125,8 @@ def test_scores_go_into_the_manifest(walk: Walk, tmp_path: Path) -> None:
             "is of voice 'theo'; there: voice0, voice1",
         ),
         (
-            ["fit", "--preset", "{preset}", "--data", "{data}", "--out", "{new}", "--dev-split", "val"],
-            "has no pairs in split 'val'",
+            ["fit", "--preset", "{preset}", "--data", "{data}", "--out", "{new}", "--dev-split", "fresh"],
+            "has no pairs in split 'fresh'",
         ),
         (
             [
