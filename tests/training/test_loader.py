@@ -23,7 +23,7 @@ def make_cache(pictures: int = 24, clips_each: int = 3, *, settings: int = 4, lo
     ids = [f"p{i}" for i in range(pictures)]
     return Cache(
         np.broadcast_to(np.arange(pictures, dtype=np.uint8)[:, None, None, None], (pictures, 4, 4, 3)).copy(),
-        1 + np.arange(pictures, dtype=np.float32) / 100,
+        (1 + np.arange(pictures) / 100).astype(np.float32),
         np.concatenate(waves),
         np.cumsum([0, *lengths]),
         ids,
