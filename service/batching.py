@@ -78,23 +78,26 @@ class Batcher:
         self._waiting.append(_Waiting(encoder, media, like, perf_counter(), deadline, answer))
         self._changed.set()
         if len(self._lanes) < LANES:
-            lane = asyncio.create_task(self._run_lane())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            self._lanes.add(asyncio.create_task(self._run_lane()))
         return answer
 
     async def _run_lane(self) -> None:
         """Run after run until nothing waits."""
-        while batch := await self._next():
-            self._metrics.batch_size.labels(modality_of(batch[0].media)).observe(len(batch))
-            results = await anyio.to_thread.run_sync(_encode, batch, limiter=self._threads)
-            for one, result in zip(batch, results, strict=True):
-                if one.answer.done():
-                    continue  # cancelled meanwhile
-                if isinstance(result, Encoded):
-                    one.answer.set_result(result)
-                else:
-                    one.answer.set_exception(result)
+        try:
+            while batch := await self._next():
+                self._metrics.batch_size.labels(modality_of(batch[0].media)).observe(len(batch))
+                results = await anyio.to_thread.run_sync(_encode, batch, limiter=self._threads)
+                for one, result in zip(batch, results, strict=True):
+                    if one.answer.done():
+                        continue  # cancelled meanwhile
+                    if isinstance(result, Encoded):
+                        one.answer.set_result(result)
+                    else:
+                        one.answer.set_exception(result)
+        finally:
+            # In the turn in which nothing was found to wait: what is submitted in the next one would otherwise
+            # count on a lane that has ended.
+            self._lanes -= {asyncio.current_task()}
 
     async def _next(self) -> list[_Waiting]:
         """What runs next, or nothing when nothing waits."""
@@ -128,12 +131,12 @@ def _encode(batch: list[_Waiting]) -> list[Encoded | Exception]:
     pictures = [one.media for one in batch if isinstance(one.media, Pixels)]
     try:
         vectors_ND = encoder.speech(waveforms) if waveforms else encoder.image(pictures)
+        seconds = perf_counter() - started
+        return [
+            Encoded(vector_D, started - one.arrived, seconds)
+            for one, vector_D in zip(batch, vectors_ND, strict=True)
+        ]
     except Exception as error:  # noqa: BLE001 - handed to the one who asked, whose request it ends
         if len(batch) == 1:
             return [error]
         return [result for one in batch for result in _encode([one])]
-    seconds = perf_counter() - started
-    return [
-        Encoded(vector_D, started - one.arrived, seconds)
-        for one, vector_D in zip(batch, vectors_ND, strict=True)
-    ]

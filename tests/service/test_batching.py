@@ -205,7 +205,7 @@ def test_what_comes_in_the_turn_in_which_every_lane_ends_is_encoded(monkeypatch:
         await asyncio.gather(*first)
         assert values([await late[0]]) == [7.0]
 
-    run(test)
+    run_async(test)
 
 
 def test_a_wrong_number_of_vectors_is_an_error_and_not_a_wait() -> None:
@@ -219,7 +219,7 @@ def test_a_wrong_number_of_vectors_is_an_error_and_not_a_wait() -> None:
         assert [type(one) for one in results] == [ValueError] * 3
         assert values([await submit(picture(5))]) == [5.0]
 
-    run(test)
+    run_async(test)
 
 
 def test_batched_vectors_are_those_of_each_alone(tiny_bundle: Bundle) -> None:
