@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from indexer.media import Extent, MediaSpec, Pixels, Waveform
+from indexer.media import Extent, MediaError, MediaSpec, Pixels, Waveform
 from service.metrics import Metrics
 
 _PICTURE, _MEGAPIXEL = 1.0, 4.0
@@ -107,6 +107,7 @@ class Admission:
         self._count()
         self._tickets.add(ticket)
         self.settle(ticket, cost)
+        began = perf_counter()
         try:
             with anyio.CancelScope(deadline=anyio.current_time() + self._deadline_seconds) as scope:
                 yield ticket
@@ -118,6 +119,16 @@ class Admission:
                     "too much to do at this moment.",
                     self._seconds(0),
                 )
+        except anyio.get_cancelled_exc_class():
+            self._counted_until = perf_counter()  # the client hung up: what was not finished tells no pace
+            raise
+        except Exception as error:
+            if isinstance(error, MediaError) or isinstance(error.__cause__, MediaError):
+                # Time well spent, or bad files would pass for a slow server; but no more was done than could
+                # be, or files that are refused at a glance would pass for a fast one.
+                could_be = self._pace.per_second * (perf_counter() - began)
+                self._count(done=min(ticket.cost, could_be))
+            raise
         finally:
             self._count()
             self._tickets.discard(ticket)

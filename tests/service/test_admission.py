@@ -2,6 +2,7 @@
 
 import asyncio
 
+import anyio
 import pytest
 
 from indexer.media import Extent, MediaError, MediaSpec
@@ -131,13 +132,13 @@ def test_files_that_cannot_be_used_leave_the_pace_as_it_was(
                     silent = MediaError("silent", "The recording is silent.")
                     raise silent if n % 2 else LookupError from silent  # of one file, or of one among several
         async with door.admit(55):
-            async with door.admit(4):
-                pass
             with pytest.raises(Overloaded):
                 async with door.admit(20):
                     pass
+            async with door.admit(4):
+                pass
 
-    run(test)
+    run_async(test)
 
 
 def test_clients_that_hang_up_leave_the_pace_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ def test_clients_that_hang_up_leave_the_pace_as_it_was(monkeypatch: pytest.Monke
         async with door.admit(55), door.admit(4):
             pass
 
-    run(test)
+    run_async(test)
 
 
 def test_the_pace_follows_what_is_really_done() -> None:
