@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 import typer
+from starlette.requests import cookie_parser
 
 from service.settings import Settings
 
@@ -129,17 +131,31 @@ def key_command(
     ] = None,
 ) -> None:
     """Make a key and show it, this once; only its digest is kept."""
-    if not re.fullmatch(r"\S+", name):
-        raise typer.BadParameter(f"a name is one word, not {name!r}", param_hint="--name")
+    if not re.fullmatch(r"[^\s#;]+", name):  # what ends a line, where lines are read
+        raise typer.BadParameter(f"a name is one word without # and ;, not {name!r}", param_hint="--name")
     key = _PREFIX + secrets.token_urlsafe(32)
     line = f"{role} {name} {_digest(key).hex()}"
     if file is not None:
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(line + "\n")
+        try:
+            _append(file, line)
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{file} cannot be written ({error.strerror}): give a file in a folder that is there",
+                param_hint="--file",
+            ) from error
         typer.echo(f"{file} has one key more. It is shown only now:", err=True)
     else:
         typer.echo(f"For the key file, or SAYSEE_KEYS:\n{line}\nThe key itself is shown only now:", err=True)
     typer.echo(key)
+
+
+def _append(file: Path, line: str) -> None:
+    """A line of its own, also where the last one was left without an end."""
+    with file.open("a+b") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - 1))
+        start = "" if opened.read(1) in (b"", b"\n") else "\n"
+        opened.write(f"{start}{line}\n".encode())
 
 
 def _from_file(path: Path | None) -> Iterator[Key]:
@@ -188,11 +204,7 @@ def _bearer(authorization: str) -> str:
 
 
 def _cookie(cookies: str) -> str:
-    try:
-        found = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value.strip() if found else ""
+    return unquote(cookie_parser(cookies).get(COOKIE, "")).strip()  # the page stores it percent-encoded
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -116,6 +117,43 @@ def test_what_takes_a_key_is_kept_in_no_cache_that_is_shared(
     for what in ("media", "thumbnail"):
         path = f"/v1/items/images/scene-0/{what}?v={generation}"
         assert "private" in guarded.get(path, headers=bearer(keys["read"])).headers["cache-control"]
+
+
+def test_the_cookie_is_found_among_any_others_and_read_as_the_page_wrote_it(keys: dict[str, str]) -> None:
+    made = loaded(keys_file=Path(keys["file"]), operator_key="100% my; s\u00e9cret")
+    for before in ("", "a=1; ", 'odd[name]={"x": 1}; ', "\u00e9=1; ", "no value; "):
+        for key, name in ((keys["read"], "read-name"), ("100% my; s\u00e9cret", "operator")):
+            known = made.reader("", f"{before}{COOKIE}={quote(key, safe='')}; after=1")
+            assert known is not None
+            assert known.name == name
+
+
+def test_a_key_gets_a_line_of_its_own_that_can_be_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    first = make_key(file, name="alice")
+    file.write_text(file.read_text().rstrip("\n"))  # as an editor may leave it
+    second = make_key(file, name="b\u00f6b")
+    made = loaded(keys_file=file)
+    for key, name in ((first, "alice"), (second, "b\u00f6b")):
+        known = made.reader(f"Bearer {key}")
+        assert known is not None
+        assert known.name == name
+
+
+@pytest.mark.parametrize("name", ["a#b", "#", "a;b", "a b", ""])
+def test_a_name_that_could_not_be_read_back_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "keys.txt"
+    refused = CliRunner().invoke(program, ["key", "--name", name, "--file", str(file)])
+    assert refused.exit_code == 2
+    assert not file.exists()
+
+
+def test_a_key_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    for file in (tmp_path / "nowhere" / "keys.txt", tmp_path):
+        refused = CliRunner().invoke(program, ["key", "--file", str(file)])
+        assert refused.exit_code == 2
+        assert "cannot be written" in " ".join(refused.output.replace("│", " ").split())
+        assert "saysee_" not in refused.output
 
 
 def test_keys_come_from_the_environment_as_well(keys: dict[str, str]) -> None:
