@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,7 +20,7 @@ WITHDRAWN = "withdrawn"
 
 
 class RatingsUnusable(Exception):
-    """The ratings file is held by another process, belongs to other tasks, or holds what is no rating."""
+    """The ratings file cannot be opened, is held by another process or of other tasks, or holds no ratings."""
 
 
 class Ledger:
@@ -30,22 +31,21 @@ class Ledger:
         self._path, self._tasks_id = path, tasks_id
         self.given: dict[str, dict[str, Verdict]] = {}
         self.order: dict[str, list[str]] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            with ExitStack() as on_failure:
+                on_failure.callback(self.close)
+                self._hold_and_read()
+                on_failure.pop_all()
         except BlockingIOError as error:
-            os.close(self._file)
             raise RatingsUnusable(
                 f"{path} is in use by another `python -m service rate`; end that one"
             ) from error
-        fsync_folder(path.parent)
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.ftruncate(self._file, whole)
-        for number, line in enumerate(data[:whole].splitlines(), start=1):
-            self._take(number, line)
+        except OSError as error:
+            raise RatingsUnusable(
+                f"{path} cannot be opened as a ratings file ({error.strerror}); give another --ratings"
+            ) from error
 
     def close(self) -> None:
         """Let the file go."""
@@ -64,6 +64,16 @@ class Ledger:
         self._append({"tasks": self._tasks_id, "pair": pair, "rater": rater, "verdict": WITHDRAWN, "at": at})
         self._forget(pair, rater)
         return pair
+
+    def _hold_and_read(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fsync_folder(self._path.parent)
+        data = self._path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.ftruncate(self._file, whole)
+        for number, line in enumerate(data[:whole].splitlines(), start=1):
+            self._take(number, line)
 
     def _append(self, record: dict[str, str]) -> None:
         line = (json.dumps(record, ensure_ascii=False) + "\n").encode()

@@ -170,6 +170,15 @@ def test_a_file_of_something_else_is_refused(
     ratings.write_text(line.replace("%s", read_tasks(tasks_path).id) + "\n")
     with pytest.raises(RatingsUnusable, match=sentence):
         open_desk(tasks_path, ratings)
+    ratings.write_text("")
+    open_desk(tasks_path, ratings)[1].close()  # the refusal let go of it
+
+
+def test_a_place_where_no_file_can_be_is_refused(tasks_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for ratings in (tmp_path, tmp_path / "file" / "r.jsonl"):
+        with pytest.raises(RatingsUnusable, match=f"{ratings} cannot be opened .* give another --ratings"):
+            open_desk(tasks_path, ratings)
 
 
 def test_two_processes_never_share_a_file(tasks_path: Path, tmp_path: Path) -> None:
