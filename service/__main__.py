@@ -100,9 +100,14 @@ def _settings(given: dict[str, Any]) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        if not first["loc"]:  # about several settings: its input is all of them, with their secrets
+            _fail(f"The settings do not fit together: {first['msg']}.", 2)
+        name = str(first["loc"][0])
+        variable = f"{PREFIX}{name.upper()}"
+        if name in _ONLY_IN_ENVIRONMENT:  # what stands there is a secret: it is not repeated
+            _fail(f"{variable} cannot be used: {first['msg']}.", 2)
         said = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {first['msg']}"
-        _fail(f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}) {said}.", 2)
+        _fail(f"--{name.replace('_', '-')} ({variable}) {said}.", 2)
 
 
 def _limit_threads(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from indexer.bundle import Bundle
+from service.__main__ import _settings
 from service.settings import Settings
 from tests.fixtures.media_bytes import make_wav
 from tests.fixtures.tiny_index import add_generation
@@ -223,6 +224,20 @@ def test_wrong_usage_is_status_2(index: Path, options: list[str], named: str) ->
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_refused_setting_never_shows_a_secret(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = {"SAYSEE_OPERATOR_KEY": "hush-operator", "SAYSEE_KEYS": "hush-keys"}
+    said = _one_sentence(_run("--index", str(index), "--default-k", "500", **secrets), 2)
+    assert "max_k" in said
+    assert "hush" not in said
+    assert "--settings" not in said
+    for name in ("operator_key", "keys"):
+        with pytest.raises(SystemExit):
+            _settings({"index": index, name: ["hush"]})
+        said = capsys.readouterr().err
+        assert f"SAYSEE_{name.upper()}" in said
+        assert "hush" not in said
 
 
 def test_every_setting_has_an_option_and_a_variable_and_the_key_only_the_variable() -> None:
