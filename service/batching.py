@@ -95,8 +95,8 @@ class Batcher:
                     else:
                         one.answer.set_exception(result)
         finally:
-            # In the turn in which nothing was found to wait: what is submitted in the next one would otherwise
-            # count on a lane that has ended.
+            # In the turn in which nothing was found to wait: what comes in the next must not count on a lane
+            # that has ended.
             self._lanes -= {asyncio.current_task()}
 
     async def _next(self) -> list[_Waiting]:
