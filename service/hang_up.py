@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from starlette.requests import ClientDisconnect, Request
 
+from service.admission import Overloaded
 from service.body_limit import BodyTooLarge
 
 
@@ -17,7 +18,8 @@ async def while_connected(request: Request) -> AsyncIterator[None]:
     """Cancels the block when the client hangs up, and raises ClientDisconnect. The body was read before."""
 
     async def watch() -> None:
-        with suppress(BodyTooLarge):  # a body where none belongs: nobody reads it, and the server hangs up
+        # A body where none belongs: nobody reads it, and the server hangs up.
+        with suppress(BodyTooLarge, Overloaded):
             while (await request.receive())["type"] != "http.disconnect":
                 pass
         scope.cancel()
