@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -141,8 +142,9 @@ class Metrics:
         folder = os.environ[_FOLDER]
         for file in Path(folder).glob("gauge_live*.db"):
             pid = int(file.stem.rpartition("_")[2])
-            if not Path(f"/proc/{pid}").exists():
-                mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+            if not _is_alive(pid):
+                with suppress(FileNotFoundError):  # another worker is asked as well, and was faster
+                    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -150,6 +152,14 @@ class Metrics:
 
 def _shared() -> bool:
     return _FOLDER in os.environ
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # signal 0 is sent to nobody: it only asks
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _zero(gauge: Gauge) -> None:
