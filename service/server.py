@@ -36,9 +36,10 @@ def serve_with_workers(settings: Settings, factory: str) -> bool:
     """
     listener = bind(settings.host, settings.port)
     opened = store.open_index(settings.index, verify=False)  # fail here, once, not in every worker
-    described = f"generation {opened.id}, {settings.workers} workers"
+    serves = f"generation {opened.id}"
     opened.close()
-    _announce(listener, settings.host, described)
+    address = let_in(listener, settings.host)
+    print(f"SaySee is starting {settings.workers} workers: {address} will serve {serves}.", flush=True)
     supervisor = Multiprocess(_config(settings, factory), [listener])
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
