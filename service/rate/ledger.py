@@ -20,7 +20,7 @@ WITHDRAWN = "withdrawn"
 
 
 class RatingsUnusable(Exception):
-    """The ratings file cannot be opened, is held by another process or of other tasks, or holds no ratings."""
+    """The ratings file cannot be opened, is held by another process, is of other tasks, or is damaged."""
 
 
 class Ledger:

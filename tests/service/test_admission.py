@@ -9,6 +9,7 @@ from indexer.media import Extent, MediaError, MediaSpec
 from service.admission import Admission, Expired, Overloaded, Pace, cost_of
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
+from service.search import FileRefused
 from tests.fixtures.own_loop import run_async
 
 SPEC = MediaSpec(max_seconds=8.0)
@@ -125,12 +126,18 @@ def test_files_that_cannot_be_used_leave_the_pace_as_it_was(
 
     async def test() -> None:
         door, _ = admission(per_second=10, deadline=10)
+        silent = MediaError("silent", "The recording is silent.")
+
+        async def refused(one_of_several: bool) -> None:
+            async with door.admit(cost):
+                now[0] += seconds
+                if one_of_several:
+                    raise FileRefused(1) from silent
+                raise silent
+
         for n in range(100):
-            with pytest.raises((MediaError, LookupError)):
-                async with door.admit(cost):
-                    now[0] += seconds
-                    silent = MediaError("silent", "The recording is silent.")
-                    raise silent if n % 2 else LookupError from silent  # of one file, or of one among several
+            with pytest.raises((MediaError, FileRefused)):
+                await refused(n % 2 == 0)
         async with door.admit(55):
             with pytest.raises(Overloaded):
                 async with door.admit(20):

@@ -227,7 +227,7 @@ def test_a_client_over_its_rate_is_held_back_and_told_until_when(index: Path) ->
 def test_queries_at_the_same_time_share_runs_and_get_their_own_answers(index: Path) -> None:
     with serving(index, deadline_seconds=PATIENCE_SECONDS) as (port, app, model):
         model.open.clear()
-        lone = []
+        lone: list[tuple[list[threading.Thread], list[Answer]]] = []
         while len(lone) < LANES:  # one for each lane
             lone.append(at_once(port, 1))
             until(lambda: model.inputs == len(lone))
