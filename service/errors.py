@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from indexer.ann import AnnError
 from indexer.bundle import BundleError
 from indexer.encoder import EncoderError
-from indexer.media import MediaError
+from indexer.media import MediaError, NoRoom
 from indexer.store import (
     BadCursor,
     BuildConflict,
@@ -75,6 +75,7 @@ TABLE: dict[type[Exception], str] = {
     RangeNotSatisfiable: "range-not-satisfiable",
     TooFast: "too-fast",
     Overloaded: "overloaded",
+    NoRoom: "overloaded",
     Expired: "out-of-time",
     NotReady: "not-ready",
     CanaryFailed: "not-ready",

@@ -7,6 +7,7 @@ from indexer.media.errors import MediaError, MediaFault
 from indexer.media.extent import Extent, extent
 from indexer.media.image import decode_image
 from indexer.media.preview import draw_waveform, encode_thumbnail
+from indexer.media.room import NoRoom
 from indexer.media.sniff import MediaType, sniff
 from indexer.media.spec import MediaLimits, MediaSpec, Pixels, Waveform
 from indexer.media.speech import decode_speech
@@ -18,6 +19,7 @@ __all__ = [
     "MediaLimits",
     "MediaSpec",
     "MediaType",
+    "NoRoom",
     "Pixels",
     "Waveform",
     "decode_image",

@@ -27,7 +27,7 @@ from indexer.media.header import (
     webp_size,
 )
 from indexer.media.native import restrain
-from indexer.media.room import Room
+from indexer.media.room import NoRoom, Room
 from indexer.media.sniff import GIF, JPEG, PNG, TIFF, WEBP, MediaType, expect
 from indexer.media.spec import MediaLimits, MediaSpec, Pixels
 
@@ -62,7 +62,7 @@ def decode_image(data: bytes, spec: MediaSpec, limits: MediaLimits | None = None
     """The first frame of a picture as it is displayed, resized (and cropped) as `spec` says.
 
     EXIF orientation is applied; transparency is laid over white; CMYK, palettes and 16-bit samples become
-    8-bit RGB. Colour profiles are not applied. Raises MediaError and nothing else.
+    8-bit RGB. Colour profiles are not applied. Raises MediaError, or NoRoom, and nothing else.
     """
     edge = spec.image_size
 
@@ -85,7 +85,7 @@ def decode_image(data: bytes, spec: MediaSpec, limits: MediaLimits | None = None
 def render(data: bytes, region: Region, limits: MediaLimits) -> tuple[Image.Image, Size]:
     """The part of a picture that `region` asks for, upright and in RGB, and the whole's size as displayed.
 
-    Raises MediaError and nothing else.
+    Raises MediaError, or NoRoom, and nothing else.
     """
     if len(data) > limits.max_bytes:
         raise MediaError(
@@ -96,7 +96,7 @@ def render(data: bytes, region: Region, limits: MediaLimits) -> tuple[Image.Imag
     _hush_pillow()
     try:
         return _render(data, media_type, region, limits)
-    except MediaError:
+    except (MediaError, NoRoom):
         raise
     except Image.DecompressionBombError as error:  # a frame larger than the picture it belongs to
         raise MediaError("too_large", f"The {media_type.name} image is too large once unpacked.") from error

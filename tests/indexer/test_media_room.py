@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from indexer.media.room import Room
+from indexer.media.room import NoRoom, Room
 
 MEGA = 1_000_000
 
@@ -50,3 +50,11 @@ def test_it_is_given_back_when_unpacking_fails() -> None:
     for _ in range(3):
         with pytest.raises(RuntimeError), room.taken(300 * MEGA, 320 * MEGA):
             raise RuntimeError
+
+
+def test_who_waits_too_long_is_told_and_holds_nothing() -> None:
+    room = Room(longest_wait_seconds=0.05)
+    with room.taken(300 * MEGA, 320 * MEGA), pytest.raises(NoRoom), room.taken(30 * MEGA, 320 * MEGA):
+        pass
+    with room.taken(320 * MEGA, 320 * MEGA):
+        pass
