@@ -1,8 +1,9 @@
 """Run folder on disk: what a fit needs to go on, and what export and evaluate read.
 
     <run>/preset.json   the preset as composed      last.pt   state to go on from
-          data.json     what it is fitted on        best.pt   weights at the best dev recall so far
-          dev.json      the newest dev scores       log.jsonl a line every ten steps and every evaluation
+          data.json     what it is fitted on, and   best.pt   weights at the best dev recall so far
+                        what it began with          log.jsonl a line every ten steps and every evaluation
+          dev.json      the newest dev scores       tensorboard/, cache/    where asked for
 
 Files are replaced by write, fsync, rename: a kill leaves the old one or the new one. A run that goes on
 after a kill writes the log's lines since its last checkpoint once more.

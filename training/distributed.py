@@ -121,9 +121,11 @@ def open_ranks(device: torch.device) -> Iterator[Ranks]:
 
 @contextmanager
 def _reaching_others() -> Iterator[None]:
-    """torch raises several kinds of RuntimeError when a peer's connection ends."""
+    """torch raises several kinds of RuntimeError when a peer's connection ends, gloo the plain one."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise RankLost(
             "another process of this fit has ended (what it printed stands above, if it could); "

@@ -5,6 +5,7 @@ Under torchrun every process runs it; rank 0 alone shows and tells.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -123,8 +124,9 @@ def fit_command(
         Path | None, typer.Option(help="Run folder whose best weights the towers begin with.")
     ] = None,
     warm: Annotated[
-        Literal["speech", "image", "both"], typer.Option(help="Which towers do; the other begins at random.")
-    ] = "both",
+        Literal["speech", "image", "both"] | None,
+        typer.Option(help="Which towers do: both unless given; the other begins at random."),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write OUT/tensorboard: tensorboard --logdir OUT shows it.")
     ] = False,
@@ -139,10 +141,15 @@ def fit_command(
 ) -> None:
     """Fit a preset's two towers on a corpus. An interrupted run goes on when the command is given again.
 
-    On several GPUs or machines: torchrun --standalone --nproc-per-node 2 -m training fit ...
+    On several GPUs: torchrun --standalone --nproc-per-node 2 -m training fit ...
     """
     changes = _changes(set_)
-    with failing_in_one_sentence(debug=debug):
+    if warm and not warm_start:
+        raise typer.BadParameter("says which towers of --warm-start; give that as well", param_hint="--warm")
+    # As open_ranks will find; asked for here because torch is not there yet.
+    first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
+    # Signals are noted until the sentence of an error is out: torchrun ends whoever is left within moments.
+    with asked_to_stop(telling=first) as asked, failing_in_one_sentence(debug=debug):
         from training.datasets import DatasetError, open_dataset
         from training.distributed import open_ranks
         from training.fit import fit
@@ -163,27 +170,26 @@ def fit_command(
                 raise DatasetError(f"{error}; --dev-split none keeps the newest weights instead") from error
         with ExitStack() as stack:
             ranks = stack.enter_context(open_ranks(chosen))
-            if ranks.first:
+            if first:
                 counts = f"{len(train.clips)} spoken captions, {len(train.pictures)} pictures"
                 among = f", {ranks.count} processes" if ranks.count > 1 else ""
                 tell(f"{composed.name}: {composed.steps} steps on {counts}, {chosen}{among}")
                 for reason, count in train.skipped.items():
                     tell(f"left out: {count} x {reason}")
-            screen = Screen(stack.enter_context(open_progress()) if ranks.first else Silent())
+            screen = Screen(stack.enter_context(open_progress()) if first else Silent())
             stack.callback(screen.close)
             listeners: list[Listener] = [screen]
-            if tensorboard and ranks.first:
+            if tensorboard and first:
                 from training.events import Events
 
                 listeners.append(stack.enter_context(Events(out / "tensorboard")))
-            asked = stack.enter_context(asked_to_stop(telling=ranks.first))
             scores = fit(
                 composed, train, dev, out, Together(listeners),
                 device=chosen, cache=cache, workers=workers, stop=lambda: bool(asked),
-                warm=WarmStart(warm_start, warm) if warm_start else None, ranks=ranks,
+                warm=WarmStart(warm_start, warm or "both") if warm_start else None, ranks=ranks,
             )  # fmt: skip
-        table = evaluation_table(out) if ranks.first else None
-    if not ranks.first:
+        table = evaluation_table(out) if first else None
+    if not first:
         return
     if asked and screen.step < composed.steps:
         tell(f"Stopped after step {screen.step} of {composed.steps}; the same command goes on from there.")

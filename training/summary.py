@@ -31,7 +31,7 @@ def evaluation_table(run: Path) -> Table | None:
     if not found:
         return None
     table = Table(box=box.SIMPLE_HEAD, title="dev", title_justify="left")
-    for name in ("step", *(f"{way} R@{k}" for way in ("S→I", "I→S") for k in KS)):
+    for name in ("step", *(f"{way} R@{k}" for way in ("S->I", "I->S") for k in KS)):
         table.add_column(name, justify="right")
     kept = max((step for step, record in found.items() if record.get("best")), default=None)
     for step, record in found.items():

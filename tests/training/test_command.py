@@ -65,6 +65,16 @@ def test_fit_again_has_nothing_to_do(walk: Walk) -> None:
     assert f"Fitted {walk.run}: all 3 steps are done." in again.stdout
 
 
+def test_fit_begins_with_another_runs_tower_and_shows_how_it_went(walk: Walk, tmp_path: Path) -> None:
+    fitted = walk.fit(tmp_path / "run", "--warm-start", walk.run, "--warm", "speech", "--tensorboard")
+    assert fitted.exit_code == 0, fitted.stderr
+    origin = json.loads((tmp_path / "run" / "data.json").read_text())["warm_start"]
+    assert (origin["run"], origin["towers"], origin["step"]) == ("run", "speech", 3)
+    assert len(list((tmp_path / "run" / "tensorboard").glob("events.*"))) == 1
+    table = [line.split() for line in fitted.stderr.splitlines() if "3*" in line]
+    assert len(table[0]) == 7
+
+
 def test_export_writes_the_bundle(walk: Walk) -> None:
     assert walk.exported.exit_code == 0, walk.exported.stderr
     assert f"Wrote {walk.bundle}: fingerprint " in walk.exported.stdout
@@ -177,6 +187,7 @@ def test_a_fault_of_the_input_is_one_sentence_and_status_1(
         ["fit", "--preset", "compact"],
         ["fit", "--preset", "compact", "--data", "x", "--out", "y", "--set", "lr"],
         ["fit", "--preset", "compact", "--data", "x", "--out", "y", "--device", "tpu"],
+        ["fit", "--preset", "compact", "--data", "x", "--out", "y", "--warm", "speech"],
         ["evaluate", "--data", "x"],
         ["evaluate", "--data", "x", "--run", "y", "--bundle", "z"],
         ["dance"],
