@@ -47,13 +47,11 @@ class Ranks:
 
     def share(self, batch: int, chunk: int = 0) -> slice:
         """This process's rows of a batch. Raises UnevenShare."""
+        parts = self.count * (chunk or 1)
+        if batch % parts:
+            of = f"processes: {self.count}" + (f", chunks of {chunk}" if chunk else "")
+            raise UnevenShare(f"a batch of {batch} is no multiple of {parts} ({of}); take one that is")
         rows = batch // self.count
-        if batch % self.count or (chunk and rows % chunk):
-            chunks = f" in chunks of {chunk}" if chunk else ""
-            raise UnevenShare(
-                f"a batch of {batch} cannot be shared evenly among {self.count} processes{chunks}; "
-                "take a multiple of both"
-            )
         return slice(self.rank * rows, (self.rank + 1) * rows)
 
     def gather(self, rows_RD: Tensor) -> Tensor:

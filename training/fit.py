@@ -206,6 +206,11 @@ def fit(
     when another process has ended.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for stage in preset.stages:
+        ranks.share(stage.batch, stage.chunk)
+    fitter, begun = Fitter(preset, device, ranks), (run / "last.pt").is_file()
+    if warm and not begun:
+        fitter.begin_with(warm)
     if ranks.first:
         origin = {"warm_start": warm.origin(run)} if warm else {}
         start_run(run, preset, describe(train) | origin)
@@ -216,11 +221,8 @@ def fit(
     max_samples = round(preset.media.max_seconds * preset.media.sample_rate_hz)
     pinned = device.type == "cuda"
     loader = Loader(decoded, preset.stages, preset.seed, max_samples, ranks=ranks, pinned=pinned)
-    fitter = Fitter(preset, device, ranks)
-    if (run / "last.pt").is_file():
+    if begun:
         fitter.restore(load_state(run / "last.pt"))
-    elif warm:
-        fitter.begin_with(warm)
     scores, pairs, started = None, 0, time.monotonic()
     with ExitStack() as stack:
         told = Together([stack.enter_context(Journal(run)), listener] if ranks.first else [])

@@ -49,8 +49,9 @@ def test_a_batch_is_shared_in_the_order_of_ranks() -> None:
 @pytest.mark.parametrize(
     ("batch", "count", "chunk", "sentence"),
     [
-        (10, 4, 0, r"a batch of 10 cannot be shared evenly among 4 processes; take a multiple of both"),
-        (12, 2, 4, r"a batch of 12 cannot be shared evenly among 2 processes in chunks of 4;"),
+        (10, 4, 0, r"a batch of 10 is no multiple of 4 \(processes: 4\); take one that is"),
+        (12, 2, 4, r"a batch of 12 is no multiple of 8 \(processes: 2, chunks of 4\)"),
+        (8, 1, 16, r"a batch of 8 is no multiple of 16 \(processes: 1, chunks of 16\)"),
     ],
 )
 def test_an_uneven_share_is_refused(batch: int, count: int, chunk: int, sentence: str) -> None:

@@ -24,6 +24,7 @@ from training import fit as fitting
 from training.cache import cache_spec, open_cache
 from training.checkpoint import RunError, load_model, load_state, read_data, read_preset
 from training.datasets import PairSet, open_dataset
+from training.distributed import UnevenShare
 from training.evaluate import Embedded, Scores, score
 from training.fit import FitError, Fitter, describe, fit
 from training.listener import Progress
@@ -287,6 +288,12 @@ def test_a_checkpoint_of_another_model_is_refused(room: Room) -> None:
         load_model(run)
     with pytest.raises(RunError, match=r"the checkpoint is of another version's model"):
         Fitter(read_preset(run), CPU).restore(load_state(run / "last.pt"))
+
+
+def test_what_does_not_fit_together_is_told_before_anything_is_decoded(room: Room, tmp_path: Path) -> None:
+    with pytest.raises(UnevenShare, match=r"a batch of 8 is no multiple of 3"):
+        room.fit(room.preset(stages__0__chunk="3"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # ---- divergence --------------------------------------------------------------------------------------------

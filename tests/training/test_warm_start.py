@@ -127,7 +127,7 @@ def test_what_the_tower_does_not_depend_on_may_differ(walk: Walk) -> None:
 
 
 def test_a_run_that_is_not_there_is_named(walk: Walk, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"nothing holds no best.pt; fit it first"):
+    with pytest.raises(RunError, match=r"nothing is not a run folder"):
         walk.fit(walk.preset(), tmp_path / "run", WarmStart(tmp_path / "nothing"))
     assert not (tmp_path / "run" / "data.json").exists()
 
