@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-_SMALL_BYTES = (
-    16_000_000  # never waits: most pictures are this small, and one large one must not hold them up
-)
-_LONGEST_WAIT_SECONDS = 600.0  # a build on a slow machine may wait for minutes; no thread may for ever
+# Never waits: most pictures are this small, and one large one must not hold them up.
+_SMALL_BYTES = 16_000_000
+# A build on a slow machine may wait for minutes; no thread may for ever.
+_LONGEST_WAIT_SECONDS = 600.0
 
 
 class NoRoom(Exception):

@@ -178,6 +178,19 @@ def test_a_damaged_part_of_an_interrupted_shard_is_made_again(tmp_path: Path) ->
     assert contents(out) == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("lost", [1, 5])
+def test_a_line_that_a_kill_cut_short_does_not_count(tmp_path: Path, lost: int) -> None:
+    """Its newline alone is enough: the next record would stand on the same line."""
+    source, out = corpus(tmp_path / "pairs", 4), tmp_path / "out"
+    speak(source, tmp_path / "whole", voices=VOICES, workers=1, shards=4)
+    out.mkdir()
+    lines = (tmp_path / "whole/speech-000000.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "speech-000000.jsonl.partial").write_bytes(b"".join(lines[:3])[:-lost])
+    (out / "speech-000000.tar.partial").write_bytes((tmp_path / "whole/speech-000000.tar").read_bytes())
+    assert speak(source, out, voices=VOICES, workers=1, shards=4).kept == 2
+    assert contents(out) == contents(tmp_path / "whole")
+
+
 def test_shards_of_another_run_are_not_mixed_in(tmp_path: Path) -> None:
     source, out = corpus(tmp_path / "pairs", 8), tmp_path / "out"
     speak(source, out, voices=VOICES, workers=1, shards=2)

@@ -135,6 +135,8 @@ def _resumed(job: ShardJob, tar: BinaryIO, journal: BinaryIO) -> tuple[list[dict
             record = json.loads(line)
         except ValueError:
             break  # the line that a kill cut short
+        if not line.endswith(b"\n"):
+            break  # cut short by its last byte: the next would stand on the same line
         if not _is_of(record, clip):
             break
         if "failure" not in record:
