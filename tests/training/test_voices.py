@@ -177,7 +177,7 @@ def test_an_absent_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(ctypes, "CDLL", not_there)
-    with pytest.raises(EngineError, match="apt install rhvoice rhvoice-english"):
+    with pytest.raises(EngineError, match="apt install librhvoice5 rhvoice-english"):
         open_engine("rhvoice")
     with pytest.raises(VoiceError, match="no speech engine"):
         open_engine("festival")

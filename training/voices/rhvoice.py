@@ -72,7 +72,7 @@ class RhvoiceEngine:
         except OSError as error:
             raise EngineError(
                 f"The rhvoice engine needs the library {_LIBRARY}, which is not installed; "
-                "run `apt install rhvoice rhvoice-english` (Debian's contrib and non-free)."
+                "run `apt install librhvoice5 rhvoice-english` (Debian's contrib and non-free)."
             ) from error
         self._rate_hz = 0
         self._chunks: list[bytes] = []
