@@ -57,11 +57,11 @@ def slow_features(
 @pytest.mark.parametrize(
     ("kind", "bands", "fft_size"), [("mfcc", 128, 1024), ("log-mel", 64, 1024), ("log-mel", 64, 512)]
 )
-def test_features_are_what_the_definition_gives(kind: Kind, bands: int, fft_size: int) -> None:
+@pytest.mark.parametrize("fitting", [False, True])
+def test_features_are_what_the_definition_gives(kind: Kind, bands: int, fft_size: int, fitting: bool) -> None:
     waveform = voice(RATE // 2 + 37)
-    ours, mask = Features(kind, bands, fft_size)(
-        torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
-    )
+    features = Features(kind, bands, fft_size).train(fitting)
+    ours, mask = features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
     expected = slow_features(waveform, kind, bands, fft_size)
     assert ours.shape == (1, *expected.shape)
     assert mask.all()
@@ -99,9 +99,10 @@ def test_what_is_shorter_than_a_window_is_refused() -> None:
         Features("mfcc", 20, window_seconds=0.025)
 
 
+@pytest.mark.parametrize("fitting", [False, True])
 @pytest.mark.parametrize("kind", ["mfcc", "log-mel"])
-def test_padding_changes_nothing(kind: Kind) -> None:
-    features = Features(kind, 40)
+def test_padding_changes_nothing(kind: Kind, fitting: bool) -> None:
+    features = Features(kind, 40).train(fitting)
     lengths = [1600, 1759, 1760, 4321, 12_000]
     padded = torch.zeros(len(lengths), 16_000)
     for row, length in zip(padded, lengths, strict=True):
@@ -117,12 +118,12 @@ def test_padding_changes_nothing(kind: Kind) -> None:
 
 
 def test_the_level_of_a_clip_does_not_matter() -> None:
-    features, waveform = Features("log-mel", 40), torch.from_numpy(voice(8000))[None] * 3
+    features, waveform = Features("log-mel", 40).eval(), torch.from_numpy(voice(8000))[None] * 3
     loud, _ = features(waveform, torch.tensor([8000]))
     soft, _ = features(waveform / 3, torch.tensor([8000]))
     torch.testing.assert_close(loud, soft, atol=0.02, rtol=0)
 
 
 def test_silence_stays_finite() -> None:
-    features, _ = Features("mfcc", 40)(torch.zeros(1, 4000), torch.tensor([4000]))
+    features, _ = Features("mfcc", 40).eval()(torch.zeros(1, 4000), torch.tensor([4000]))
     assert (features.abs() < 1e-3).all()

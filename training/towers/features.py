@@ -1,9 +1,11 @@
 """Waveform -> log-mel or MFCC frames, inside the graph: the only acoustic front end there is.
 
-Everything is matrix products, so it exports to ONNX as MatMul (no STFT operator, which ONNX Runtime lacks on
-CUDA), and masked by the clip's own length, so padding a batch changes nothing.
+What is exported is matrix products alone, so it becomes MatMul in ONNX (no STFT operator, which ONNX Runtime
+lacks on CUDA), and masked by the clip's own length, so padding a batch changes nothing. Fitting takes the
+same spectra from an FFT, more than three times as fast on a CPU.
 
-Shape legend: B batch, S samples, T frames, M mel bands or coefficients, F frequency bins.
+Shape legend: B batch, S samples, T frames, M mel bands or coefficients, F frequency bins, W samples of
+a window.
 """
 
 from __future__ import annotations
@@ -86,6 +88,9 @@ class Features(nn.Module):
         self.bands = bands
         n, k = np.arange(self.window), np.arange(fft_size // 2 + 1)
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / self.window)
+        self.fft_size = fft_size
+        self.hann: Tensor
+        self.register_buffer("hann", torch.tensor(hann, dtype=torch.float32), persistent=False)
         angle = 2 * np.pi * n[:, None] * k[None, :] / fft_size
         fourier = np.concatenate([np.cos(angle), -np.sin(angle)], axis=1) * hann[:, None]
         self.fourier: Tensor
@@ -113,10 +118,17 @@ class Features(nn.Module):
         hops = waveform_BS.shape[1] // self.hop
         blocks = waveform_BS[:, : hops * self.hop].reshape(waveform_BS.shape[0], hops, self.hop)
         frames = torch.cat([blocks[:, i : hops - parts + 1 + i] for i in range(parts)], dim=2)
-        spectrum = frames @ self.fourier
-        real, imaginary = spectrum.chunk(2, dim=2)
-        log_mel_BTM = torch.log((real * real + imaginary * imaginary) @ self.mel + LOG_FLOOR)
+        log_mel_BTM = torch.log(self._power(frames) @ self.mel + LOG_FLOOR)
         return log_mel_BTM, frame_mask(self.frames_valid(samples_valid_B), hops - parts + 1)
+
+    def _power(self, frames_BTW: Tensor) -> Tensor:
+        """Windows of samples [B, T, W] -> power spectra [B, T, F]."""
+        if self.training:
+            spectrum = torch.fft.rfft(frames_BTW * self.hann, self.fft_size)
+            real, imaginary = torch.view_as_real(spectrum).unbind(3)
+        else:
+            real, imaginary = (frames_BTW @ self.fourier).chunk(2, dim=2)
+        return real * real + imaginary * imaginary
 
     def finish(self, log_mel_BTM: Tensor, mask_BT: Tensor) -> Tensor:
         """log-mel -> features [B, T, M]: rotated if MFCC, bands normalised over the clip, zero outside."""
