@@ -20,12 +20,11 @@ from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys
 from service.listener import CannotListen, ending_well
 from service.rate.command import rate_command
-from service.settings import PREFIX, Settings
+from service.settings import PREFIX, SECRETS, Settings, option_of, sentence_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_ONLY_IN_ENVIRONMENT = {"operator_key", "keys"}  # a command line can be read by every user of the machine
 # A thread that comes back from decoding or the model waits so long for the event loop's turn to end, and the
 # loop for its. At Python's 5 ms, 16 clients got 239 pictures a second on 2 cores; at this, 332.
 _TURN_SECONDS = 0.0005
@@ -65,7 +64,9 @@ def serve(**given: Any) -> None:
                 return
             for name, value in given.items():  # the workers read the environment
                 if value is not None:
-                    os.environ[PREFIX + name.upper()] = str(value)
+                    os.environ[PREFIX + name.upper()] = (
+                        ",".join(value) if isinstance(value, list) else str(value)
+                    )
             with TemporaryDirectory(prefix="saysee-") as counts:
                 os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # where service.metrics adds up all workers
                 if not server.serve_with_workers(settings, "service.__main__:worker"):
@@ -99,15 +100,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        if not first["loc"]:  # about several settings: its input is all of them, with their secrets
-            _fail(f"The settings do not fit together: {first['msg']}.", 2)
-        name = str(first["loc"][0])
-        variable = f"{PREFIX}{name.upper()}"
-        if name in _ONLY_IN_ENVIRONMENT:  # what stands there is a secret: it is not repeated
-            _fail(f"{variable} cannot be used: {first['msg']}.", 2)
-        said = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {first['msg']}"
-        _fail(f"--{name.replace('_', '-')} ({variable}) {said}.", 2)
+        _fail(sentence_of(error, Settings), 2)
 
 
 def _limit_threads(settings: Settings) -> None:
@@ -125,25 +118,23 @@ def _fail(sentence: str, status: int) -> NoReturn:
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """The option of one setting. The default stays with the setting, so an option not given is None."""
+    several = isinstance(field.default, tuple)
     said = typer.Option(
-        f"--{name.replace('_', '-')}",
+        option_of(name, field),
         envvar=PREFIX + name.upper(),
         help=field.description,
-        show_default=False if field.is_required() else str(field.default),
+        show_default=False if several or field.is_required() else str(field.default),
     )
-    kind: Any = field.annotation if field.is_required() else field.annotation | None  # type: ignore[operator]
-    annotation = Annotated[kind, said]
+    kind: Any = list[str] if several else field.annotation
+    annotation = Annotated[kind if field.is_required() else kind | None, said]  # type: ignore[valid-type]
     default = inspect.Parameter.empty if field.is_required() else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _give_options() -> None:
     """Every setting is an option and a variable, by construction: typer reads them off the signature."""
-    options = [
-        _option(name, field)
-        for name, field in Settings.model_fields.items()
-        if name not in _ONLY_IN_ENVIRONMENT
-    ]
+    fields = sorted(Settings.model_fields.items(), key=lambda item: not item[1].is_required())
+    options = [_option(name, field) for name, field in fields if name not in SECRETS]
     serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     serve.__annotations__ = {option.name: option.annotation for option in options}
     app.command("serve")(serve)

@@ -17,6 +17,7 @@ from service import errors
 from service.admission import Admission, Pace
 from service.batching import Batcher
 from service.body_limit import BodyLimit
+from service.cross_site import RefuseCrossSite, served_names
 from service.door import Door
 from service.item_path import KeepEncodedSlashes
 from service.keys import load_keys
@@ -111,15 +112,22 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         refuse=errors.answer_refused,
     )
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, refuse=errors.answer_refused)
-    if settings.cors_origins:
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    if origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "Range"],
             expose_headers=["Retry-After", "Server-Timing", "ETag", "Content-Range"],
         )
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(
+        RefuseCrossSite,
+        names=served_names(settings, service.keys),
+        origins=origins,
+        refuse=errors.answer_refused,
+    )
+    app.add_middleware(SecurityHeaders, embeddable=bool(origins))
     app.add_middleware(CountRequests, metrics=service.metrics)
     return app
 

@@ -39,6 +39,7 @@ from service.admission import Expired, Overloaded
 from service.body_limit import BodyTooLarge
 from service.byte_range import RangeNotSatisfiable
 from service.canary import CanaryFailed
+from service.cross_site import OtherOrigin, WrongHost
 from service.keys import KeyMissing, KeyRefused, OperatorCallsOff
 from service.parameters import BadParameter, validation_sentence
 from service.problems import PROBLEMS, Problem, UnknownProblem
@@ -62,6 +63,8 @@ TABLE: dict[type[Exception], str] = {
     KeyMissing: "key-missing",
     KeyRefused: "key-refused",
     OperatorCallsOff: "operator-calls-off",
+    OtherOrigin: "other-origin",
+    WrongHost: "wrong-host",
     UnknownItem: "unknown-item",
     UnknownCollection: "unknown-collection",
     UnknownProblem: "unknown-problem",

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import typer
 from starlette.requests import cookie_parser
 
-from service.settings import Settings
+from service.settings import Access
 
 Role = Literal["read", "operator"]
 COOKIE = "saysee_key"
@@ -104,17 +104,17 @@ class Keys:
         return found[0] if found else None
 
 
-def load_keys(settings: Settings) -> Keys:
+def load_keys(access: Access) -> Keys:
     """The keys of all sources. Raises KeysUnusable where one cannot be read, or where they are too few."""
-    keys = [*_from_file(settings.keys_file), *_parsed("SAYSEE_KEYS", _secret(settings.keys).split(";"))]
-    if operator := _secret(settings.operator_key):
+    keys = [*_from_file(access.keys_file), *_parsed("SAYSEE_KEYS", _secret(access.keys).split(";"))]
+    if operator := _secret(access.operator_key):
         keys.append(Key("operator", "operator", _digest(operator)))
     made = Keys(keys)
-    if settings.no_auth and not made.reading_is_open:
+    if access.no_auth and not made.reading_is_open:
         raise KeysUnusable("--no-auth lets everybody read and read keys were given: drop one of the two.")
-    if made.reading_is_open and not settings.no_auth and not _is_loopback(settings.host):
+    if made.reading_is_open and not access.no_auth and not _is_loopback(access.host):
         raise KeysUnusable(
-            f"{settings.host} can be reached from other machines and there is no read key: make one with "
+            f"{access.host} can be reached from other machines and there is no read key: make one with "
             "'python -m service key --file keys.txt' and give --keys-file keys.txt, or let everybody read "
             "with --no-auth."
         )

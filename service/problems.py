@@ -71,6 +71,12 @@ PROBLEMS: dict[str, Problem] = {
             "Operator calls are off",
             "The server was started without an operator key, so nobody may promote or roll back over HTTP.",
         ),
+        Problem(
+            403,
+            "other-origin",
+            "Pages of other origins may send nothing",
+            "A browser says that another origin's page sent this; SAYSEE_CORS_ORIGINS lists those that may.",
+        ),
         Problem(404, "no-such-address", "There is no such address", "No call of this service has that path."),
         Problem(
             404,
@@ -154,6 +160,13 @@ PROBLEMS: dict[str, Problem] = {
             "range-not-satisfiable",
             "The range is outside the file",
             "The Range header asks for bytes that the file does not have.",
+        ),
+        Problem(
+            421,
+            "wrong-host",
+            "The host name is not this server's",
+            "The Host header has a name that the server is not served under, as it would come from a page "
+            "elsewhere whose name was pointed here; --allowed-host adds a name.",
         ),
         Problem(
             422,

@@ -26,10 +26,15 @@ _EVERYWHERE = (
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer, and the page policy to every HTML answer that states none itself."""
+    """Adds the headers to every answer, and the page policy to every HTML answer that states none itself.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Unless answers are `embeddable`, no page of another origin may show or play what is fetched here.
+    """
+
+    def __init__(self, app: ASGIApp, *, embeddable: bool = False) -> None:
         self._app = app
+        policy = b"cross-origin" if embeddable else b"same-origin"
+        self._everywhere = (*_EVERYWHERE, (b"cross-origin-resource-policy", policy))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,7 +43,7 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], *_EVERYWHERE]
+                headers = [*message["headers"], *self._everywhere]
                 named = {name.lower(): value for name, value in message["headers"]}
                 html = named.get(b"content-type", b"").startswith(b"text/html")
                 if html and b"content-security-policy" not in named:

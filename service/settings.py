@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_origin
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SAYSEE_"
+SECRETS = frozenset({"operator_key", "keys"})
+"""Settings that only a variable gives, because a command line can be read by every user of the machine."""
+
+_HOST_NAME = re.compile(r"[^\s:/?#@\[\],*]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 
 
-class Settings(BaseSettings):
-    """Every field is an option of `python -m service` and a variable SAYSEE_<FIELD>; the option wins."""
+class Access(BaseSettings):
+    """Who may come in, and under which names: what every server of ours asks."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    index: Annotated[Path, Field(description="The index directory to serve.")]
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    keys: Annotated[SecretStr | None, Field(description="Lines of a key file, separated by semicolons.")] = (
+        None
+    )
+    keys_file: Annotated[
+        Path | None,
+        Field(description="Digests of the keys that may read or promote, a line each; `key` makes them."),
+    ] = None
+    operator_key: Annotated[
+        SecretStr | None, Field(description="Key for promote and rollback; without one these calls are off.")
+    ] = None
+    no_auth: Annotated[
+        bool, Field(description="Let everybody read, also from other machines; without it that takes keys.")
+    ] = False
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(description="A name it is served under beside loopback, addresses and --host; repeatable."),
+    ] = ()
+
+    @field_validator("operator_key")
+    @classmethod
+    def _no_empty_key(cls, key: SecretStr | None) -> SecretStr | None:
+        """An empty variable means no key, never a key anybody can guess."""
+        return key if key is not None and key.get_secret_value().strip() else None
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _names_alone(cls, given: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+        """A variable holds several separated by commas."""
+        joined = given if isinstance(given, str) else ",".join(given)
+        found = tuple(name.strip() for name in joined.split(",") if name.strip())
+        for name in found:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no host name; give it without scheme, port and path")
+        return found
+
+
+class Settings(Access):
+    """Every field is an option of `python -m service` and a variable SAYSEE_<FIELD>; the option wins."""
+
+    index: Annotated[Path, Field(description="The index directory to serve.")]
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     workers: Annotated[int, Field(ge=1, le=256, description="Server processes sharing the port.")] = 1
     provider: Annotated[
@@ -41,19 +87,6 @@ class Settings(BaseSettings):
         bool, Field(description="Log every request, and show the traceback of a failed start.")
     ] = False
 
-    operator_key: Annotated[
-        SecretStr | None, Field(description="Key for promote and rollback; without one these calls are off.")
-    ] = None
-    keys: Annotated[SecretStr | None, Field(description="Lines of a key file, separated by semicolons.")] = (
-        None
-    )
-    keys_file: Annotated[
-        Path | None,
-        Field(description="Digests of the keys that may read or promote, a line each; `key` makes them."),
-    ] = None
-    no_auth: Annotated[
-        bool, Field(description="Let everybody read, also from other machines; without it that takes keys.")
-    ] = False
     cors_origins: Annotated[
         str, Field(description="Origins whose pages may ask from a browser, separated by commas.")
     ] = ""
@@ -103,8 +136,21 @@ class Settings(BaseSettings):
             raise ValueError(f"default_k is {self.default_k} and may be at most max_k, which is {self.max_k}")
         return self
 
-    @field_validator("operator_key")
-    @classmethod
-    def _no_empty_key(cls, key: SecretStr | None) -> SecretStr | None:
-        """An empty variable means no key, never a key anybody can guess."""
-        return key if key is not None and key.get_secret_value().strip() else None
+
+def option_of(name: str, field: FieldInfo) -> str:
+    """The option of a setting; what takes several is said once for each."""
+    several = get_origin(field.annotation) is tuple
+    return f"--{(name.removesuffix('s') if several else name).replace('_', '-')}"
+
+
+def sentence_of(error: ValidationError, settings: type[BaseSettings]) -> str:
+    """What is wrong with the first setting that is, without ever showing a secret."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if not first["loc"]:  # about several settings: its input is all of them, with their secrets
+        return f"The settings do not fit together: {first['msg']}."
+    name = str(first["loc"][0])
+    variable = f"{PREFIX}{name.upper()}"
+    if name in SECRETS:
+        return f"{variable} cannot be used: {first['msg']}."
+    said = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {first['msg']}"
+    return f"{option_of(name, settings.model_fields[name])} ({variable}) {said}."

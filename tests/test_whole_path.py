@@ -23,6 +23,7 @@ from indexer.encoder import Encoder
 from indexer.media import decode_image, decode_speech
 from service.app import create_app
 from service.settings import Settings
+from tests.fixtures.local_client import LocalClient
 from training.__main__ import app as training_commands
 from training.checkpoint import load_model
 from training.evaluate import ModelEmbedder
@@ -141,7 +142,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
 
 @pytest.fixture(scope="module")
 def client(walk: Walk) -> Any:
-    with TestClient(
+    with LocalClient(
         create_app(Settings(index=walk.index, threads=2)), raise_server_exceptions=False
     ) as client:
         yield client

@@ -16,7 +16,7 @@ const MICROPHONE = {
 };
 
 const TITLES = {
-  400: "The service could not follow that", 401: "This service asks for a key", 403: "That is not allowed with this key",
+  400: "The service could not follow that", 401: "This service asks for a key", 403: "That is not allowed here",
   404: "That is not in the collection", 409: "The index has just changed", 410: "Its file is gone", 411: "That is too large", 413: "That is too large",
   415: "Neither a sound nor a picture", 422: "Nothing to search with in there", 429: "A little too fast",
   503: "The service is not ready just now",

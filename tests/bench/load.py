@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
 def queries(kind: str, media: Sequence[bytes], k: int = 10) -> list[bytes]:
     """A whole request for each clip or picture, for the items of the other collection."""
     target = "images" if kind == "clips" else "captions"
-    head = "HTTP/1.1\r\nHost: bench\r\nContent-Length:"
+    head = "HTTP/1.1\r\nHost: localhost\r\nContent-Length:"
     return [f"POST /v1/search/{target}?k={k} {head} {len(data)}\r\n\r\n".encode() + data for data in media]
 
 

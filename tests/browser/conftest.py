@@ -132,6 +132,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
                 f"--use-file-for-fake-audio-capture={heard}",
+                "--host-resolver-rules=MAP *.example 127.0.0.1",  # whoever owns a name can point it here
             ],
         )
         yield browser

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from indexer.bundle import Bundle
 from service.app import create_app
 from service.settings import Settings
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.tiny_index import add_generation, make_corpus
 
 OPERATOR_KEY = "a key that only the operator has"
@@ -45,5 +46,5 @@ def app(index: Path) -> FastAPI:
 
 @pytest.fixture(scope="session")
 def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with LocalClient(app, raise_server_exceptions=False) as client:
         yield client

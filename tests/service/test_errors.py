@@ -18,6 +18,7 @@ from service.errors import MEDIA_TABLE, STATUS_TABLE, TABLE
 from service.parameters import taken_values
 from service.problems import PROBLEMS
 from service.settings import Settings
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_wav
 
 # Raised while building or evaluating, which the service never does.
@@ -193,7 +194,7 @@ def test_the_pages_leave_their_query_string_to_the_browser(client: TestClient) -
 
 def test_without_the_generation_a_promote_says_what_it_takes(index: Path) -> None:
     settings = Settings(index=index, threads=1, operator_key=SecretStr("a key"))
-    with TestClient(create_app(settings)) as client:
+    with LocalClient(create_app(settings)) as client:
         answer = client.post("/v1/index/promote", headers={"authorization": "Bearer a key"})
     body = check_problem(answer, 400, "bad-parameter")
     assert body["detail"].startswith("The parameter 'generation' is missing; it takes the id of a generation")

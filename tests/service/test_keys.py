@@ -17,6 +17,7 @@ from service.__main__ import app as program
 from service.app import create_app
 from service.keys import COOKIE, Keys, KeysUnusable, load_keys
 from service.settings import Settings
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_wav
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def guarded(index: Path, keys: dict[str, str]) -> Iterator[TestClient]:
     settings = Settings(index=index, threads=1, keys_file=Path(keys["file"]), host="0.0.0.0")
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with LocalClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -217,7 +218,7 @@ def test_each_key_has_a_rate_of_its_own(index: Path, tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     alice, bob = make_key(file, name="alice"), make_key(file, name="bob")
     settings = Settings(index=index, threads=1, keys_file=file, rate_limit=0.01, rate_burst=2)
-    with TestClient(create_app(settings)) as client:
+    with LocalClient(create_app(settings)) as client:
         statuses = [
             client.post("/v1/search/images", content=CLIP, headers=bearer(alice)).status_code for _ in "123"
         ]
@@ -230,7 +231,7 @@ def test_other_origins_may_ask_only_where_they_are_listed(index: Path, client: T
     assert "access-control-allow-origin" not in client.options("/v1/search/images", headers=asked).headers
     assert "access-control-allow-origin" not in client.get("/v1/limits", headers=asked).headers
     settings = Settings(index=index, threads=1, cors_origins="https://app.example, https://b.example")
-    with TestClient(create_app(settings)) as listed:
+    with LocalClient(create_app(settings)) as listed:
         allowed = listed.options("/v1/search/images", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://app.example"
         other = listed.get("/v1/limits", headers={"origin": "https://evil.example"})

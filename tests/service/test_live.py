@@ -20,7 +20,7 @@ LIMIT = 1_000_000
 
 
 def _post(data: bytes, query: str = "") -> bytes:
-    head = f"POST /v1/search/images{query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
+    head = f"POST /v1/search/images{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
     return head.encode() + data
 
 
@@ -52,7 +52,7 @@ def _connect(port: int) -> socket.socket:
 
 def _get(port: int, path: str, *lines: str) -> tuple[int, dict[str, str], bytes]:
     with _connect(port) as connection:
-        connection.sendall("\r\n".join((f"GET {path} HTTP/1.1", "Host: x", *lines, "", "")).encode())
+        connection.sendall("\r\n".join((f"GET {path} HTTP/1.1", "Host: localhost", *lines, "", "")).encode())
         return _answer(connection)
 
 
@@ -85,7 +85,7 @@ def test_chunks_over_the_limit_are_refused_while_the_client_still_sends(port: in
     chunk = b"10000\r\n" + b"\0" * 0x10000 + b"\r\n"
     with _connect(port) as connection:
         connection.sendall(
-            b"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         for _ in range(3 * LIMIT // 0x10000):
             connection.sendall(chunk)
@@ -100,7 +100,7 @@ def test_chunks_over_the_limit_are_refused_while_the_client_still_sends(port: in
 def test_a_client_that_sends_for_ever_is_cut_off(port: int) -> None:
     with _connect(port) as connection:
         connection.sendall(
-            b"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         connection.settimeout(60)
         with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, as it comes
@@ -116,7 +116,7 @@ def _send_for_ever(connection: socket.socket) -> None:
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_comes(port: int) -> None:
     with _connect(port) as connection:
         connection.sendall(
-            b"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
             + f"Content-Length: {LIMIT + 1}\r\n\r\n".encode()
         )
         status, headers, body = _answer(connection)
@@ -127,7 +127,9 @@ def test_a_declared_length_over_the_limit_is_refused_before_the_body_comes(port:
 def test_a_declared_length_that_is_too_small_cuts_the_body(port: int) -> None:
     clip = make_wav()
     with _connect(port) as connection:
-        connection.sendall(b"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n" + clip)
+        connection.sendall(
+            b"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\n" + clip
+        )
         # 400 from the HTTP parser where it sees the rest first, which is no request; else from the decoder.
         assert _answer(connection)[0] in (400, 422)
 
@@ -135,7 +137,7 @@ def test_a_declared_length_that_is_too_small_cuts_the_body(port: int) -> None:
 def test_clients_that_hang_up_harm_nobody(port: int) -> None:
     for sent in (
         b"POST /v1/search/images HT",
-        b"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+        b"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab",
     ):
         with _connect(port) as connection:
             connection.sendall(sent)

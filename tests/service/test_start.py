@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ import pytest
 
 from indexer.bundle import Bundle
 from service.__main__ import _settings
-from service.settings import Settings
+from service.settings import Settings, option_of
 from tests.fixtures.media_bytes import make_wav
 from tests.fixtures.tiny_index import add_generation
 
@@ -66,8 +67,8 @@ def _running(*options: str, **variables: str) -> Iterator[tuple[subprocess.Popen
             process.communicate(timeout=20)
 
 
-def _get(address: str) -> dict[str, object]:
-    with urllib.request.urlopen(address, timeout=20) as answer:
+def _get(address: str, **headers: str) -> dict[str, object]:
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=20) as answer:
         body: dict[str, object] = json.load(answer)
         return body
 
@@ -86,7 +87,7 @@ def test_asked_to_stop_it_answers_what_is_under_way_and_ends_with_status_0(
     index: Path, stop: signal.Signals, workers: str
 ) -> None:
     clip = make_wav()
-    head = f"POST /v1/search/images HTTP/1.1\r\nHost: x\r\nContent-Length: {len(clip)}\r\n"
+    head = f"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(clip)}\r\n"
     with _running("--index", str(index), "--port", "0", "--workers", workers) as (process, address, _):
         port = int(address.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
@@ -106,7 +107,7 @@ def _refused_from_now_on(port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             if not connection.recv(1):
                 raise ConnectionResetError
         time.sleep(0.05)
@@ -133,6 +134,20 @@ def test_workers_share_the_port(index: Path) -> None:
             except OSError:
                 assert time.monotonic() < deadline
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_names_to_be_served_under_come_from_options_and_from_a_variable(index: Path, workers: str) -> None:
+    options = ("--index", str(index), "--port", "0", "--workers", workers)
+    named = ("--allowed-host", "one.example", "--allowed-host", "two.example")
+    for given, variables in ((named, {}), ((), {"SAYSEE_ALLOWED_HOSTS": "one.example, two.example"})):
+        with _running(*options, *given, **variables) as (_, address, _line):
+            _until(lambda address=address: _get(f"{address}/readyz")["status"] == "ready")  # type: ignore[misc]
+            for name in ("one.example", "two.example:8000"):
+                assert _get(f"{address}/livez", Host=name)["status"] == "alive"
+            with pytest.raises(urllib.error.HTTPError, match="421") as refused:
+                _get(f"{address}/livez", Host="evil.example")
+            refused.value.close()
 
 
 def test_workers_count_together_and_all_take_up_what_one_is_told_to(
@@ -216,6 +231,7 @@ def test_a_start_with_nothing_sound_says_what_is_damaged(tmp_path: Path, index: 
         (["--port", "70000"], "SAYSEE_PORT"),
         (["--default-k", "500"], "max_k"),
         (["--provider", "tpu"], "--provider"),
+        (["--allowed-host", "http://find.example"], "--allowed-host (SAYSEE_ALLOWED_HOSTS)"),
         (["--nonsense"], "--nonsense"),
     ],
 )
@@ -242,9 +258,9 @@ def test_a_refused_setting_never_shows_a_secret(index: Path, capsys: pytest.Capt
 
 def test_every_setting_has_an_option_and_a_variable_and_the_key_only_the_variable() -> None:
     shown = re.sub(r"[\s│]+", "", _run("--help", COLUMNS="200").stdout)
-    for name in Settings.model_fields:
+    for name, field in Settings.model_fields.items():
         assert f"SAYSEE_{name.upper()}" in shown
-        option = re.search(rf"--{name.replace('_', '-')}(?![a-z-])", shown)
+        option = re.search(rf"{option_of(name, field)}(?![a-z-])", shown)
         assert (option is not None) == (name not in ("operator_key", "keys"))
 
 
@@ -259,11 +275,11 @@ def test_serving_never_imports_torch_nor_what_only_tests_and_training_need(index
     program = """
 import sys
 from pathlib import Path
-from starlette.testclient import TestClient
+from tests.fixtures.local_client import LocalClient
 before = set(sys.modules)
 from service.app import create_app
 from service.settings import Settings
-with TestClient(create_app(Settings(index=Path(sys.argv[1])))) as client:
+with LocalClient(create_app(Settings(index=Path(sys.argv[1])))) as client:
     assert client.get("/readyz").json()["status"] == "ready"
 heavy = {"torch", "torchvision", "timm", "transformers", "onnx", "scipy", "pandas", "matplotlib", "soundfile"}
 print(sorted(heavy & set(sys.modules)))

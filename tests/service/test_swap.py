@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from starlette.testclient import TestClient
 
 from indexer import store
 from indexer.bundle import Bundle
@@ -23,6 +22,7 @@ from indexer.media import decode_speech
 from service.app import create_app
 from service.settings import Settings
 from tests.fixtures.live_server import live_server
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_wav
 from tests.fixtures.tiny_bundle import make_tiny_bundle
 from tests.fixtures.tiny_index import add_generation, make_corpus
@@ -153,7 +153,7 @@ def test_eight_clients_while_it_is_swapped(
 
 def test_an_old_generation_is_closed_when_its_last_reader_leaves(index: Path, ids: tuple[str, str]) -> None:
     app = _app(index, poll_seconds=60)
-    with TestClient(app) as client:
+    with LocalClient(app) as client:
         holder = app.state.service.keeper.holder
         with holder.borrow() as kept:
             assert client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR).status_code == 200
@@ -168,7 +168,7 @@ def test_generations_of_one_model_share_its_encoder(
 ) -> None:
     third = add_generation(index, tiny_bundle, corpus, promote=False)
     app = _app(index, poll_seconds=60)
-    with TestClient(app) as client:
+    with LocalClient(app) as client:
         holder = app.state.service.keeper.holder
         encoder = holder.current.encoder
         client.post(f"/v1/index/promote?generation={third}", headers=OPERATOR)
@@ -179,7 +179,7 @@ def test_generations_of_one_model_share_its_encoder(
 
 
 def test_promote_and_rollback(index: Path, ids: tuple[str, str], other_bundle: Bundle) -> None:
-    with TestClient(_app(index, poll_seconds=60)) as client:
+    with LocalClient(_app(index, poll_seconds=60)) as client:
         answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
         model = other_bundle.fingerprint[:12]
         assert answer.json() == {"generation": ids[1], "previous": ids[0], "model": model}
@@ -209,7 +209,7 @@ def test_only_the_operator_may(
     index: Path, ids: tuple[str, str], authorization: str | None, status: int, name: str
 ) -> None:
     headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         for call in (f"promote?generation={ids[1]}", "rollback"):
             answer = client.post(f"/v1/index/{call}", headers=headers)
             assert answer.status_code == status
@@ -219,7 +219,7 @@ def test_only_the_operator_may(
 
 
 def test_without_a_key_the_calls_are_off_and_say_how_to_set_one(index: Path, ids: tuple[str, str]) -> None:
-    with TestClient(_app(index, operator_key="")) as client:
+    with LocalClient(_app(index, operator_key="")) as client:
         for headers in ({}, OPERATOR, {"authorization": "Bearer "}):
             answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=headers)
             assert answer.status_code == 403
@@ -228,7 +228,7 @@ def test_without_a_key_the_calls_are_off_and_say_how_to_set_one(index: Path, ids
 
 def test_an_unknown_generation_and_nothing_to_roll_back(index: Path, ids: tuple[str, str]) -> None:
     (index / "promotions.jsonl").unlink()
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         for unknown in ("20200101T000000-000000", "../../etc", "", "x" * 3000):
             answer = client.post("/v1/index/promote", params={"generation": unknown}, headers=OPERATOR)
             assert answer.status_code == 404
@@ -274,7 +274,7 @@ def test_a_damaged_generation_is_refused_and_the_old_one_serves_on(
     index: Path, ids: tuple[str, str], how: str
 ) -> None:
     _damage(how, index, ids)
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         answer = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
         assert answer.status_code == 409
         assert answer.json()["type"] == "/problems/generation-refused"
@@ -302,7 +302,7 @@ def test_a_damaged_generation_is_refused_and_the_old_one_serves_on(
 def test_a_damaged_newest_generation_never_stops_a_start(index: Path, ids: tuple[str, str], how: str) -> None:
     store.promote(index, ids[1])
     _damage(how, index, ids)
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         ready = client.get("/readyz").json()
         assert (ready["status"], ready["generation"]) == ("degraded", ids[0])
         assert ids[1] in ready["degraded"]["generation"]
@@ -317,7 +317,7 @@ def test_a_build_that_finds_no_room_costs_no_answer(
     command = [sys.executable, "-m", "indexer", "build", "--promote"]
     command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
     little_room = 'ulimit -f 40 && exec "$@"'  # times 512 bytes, in any one file
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         built = subprocess.run(
             ["sh", "-c", little_room, "-", *command],
             cwd=ROOT,
@@ -334,7 +334,7 @@ def test_a_build_that_finds_no_room_costs_no_answer(
 
 
 def test_a_current_that_names_nothing_is_told_and_survived(index: Path, ids: tuple[str, str]) -> None:
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         for text in ("", "nonsense\n", "../../etc/passwd\n", "20200101T000000-000000\n"):
             (index / "CURRENT").write_text(text)
             _until(lambda: client.get("/readyz").json()["status"] == "degraded")
@@ -349,7 +349,7 @@ def test_a_current_that_names_nothing_is_told_and_survived(index: Path, ids: tup
 
 def test_a_start_on_a_current_that_names_nothing(index: Path, ids: tuple[str, str]) -> None:
     (index / "CURRENT").write_text("nonsense\n")
-    with TestClient(_app(index)) as client:
+    with LocalClient(_app(index)) as client:
         ready = client.get("/readyz").json()
         assert (ready["status"], ready["generation"]) == ("degraded", ids[0])
         assert "CURRENT" in ready["degraded"]["generation"]
@@ -357,7 +357,7 @@ def test_a_start_on_a_current_that_names_nothing(index: Path, ids: tuple[str, st
 
 def test_a_rollback_that_fails_restores_what_is_served(index: Path, ids: tuple[str, str]) -> None:
     app = _app(index, poll_seconds=60)
-    with TestClient(app) as client:
+    with LocalClient(app) as client:
         client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
         with pytest.MonkeyPatch.context() as patch:
 
@@ -374,7 +374,7 @@ def test_a_rollback_that_fails_restores_what_is_served(index: Path, ids: tuple[s
 
 def test_a_canary_that_fails_takes_readiness_and_its_return_gives_it_back(index: Path) -> None:
     app = _app(index)
-    with TestClient(app) as client:
+    with LocalClient(app) as client:
         with pytest.MonkeyPatch.context() as patch:
 
             def fail(_: object) -> None:

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_png, make_wav
 
 PROBLEM = "/problems/"
@@ -195,7 +196,7 @@ LIMIT = 200_000
 
 @pytest.fixture(scope="module")
 def limited(index: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(index=index, threads=1, max_body_bytes=LIMIT))) as client:
+    with LocalClient(create_app(Settings(index=index, threads=1, max_body_bytes=LIMIT))) as client:
         yield client
 
 

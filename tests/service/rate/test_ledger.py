@@ -245,7 +245,7 @@ def test_a_killed_server_has_lost_no_confirmed_rating_and_goes_on(tmp_path: Path
             for number in range(len(confirmed), 200):
                 post(address, rater="Ana", pair=f"p{number:06d}", verdict="good")
                 confirmed.append(f"p{number:06d}")
-                if not killer.is_alive():
+                if killer.ident is None:  # never started
                     killer.start()
         except OSError:
             process.wait(60)

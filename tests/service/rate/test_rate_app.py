@@ -14,6 +14,7 @@ from service.rate.app import create_app
 from service.rate.desk import Desk
 from service.rate.ledger import Ledger
 from service.rate.tasks import read_tasks
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.rating_tasks import make_tasks_folder
 
 
@@ -22,7 +23,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     path = make_tasks_folder(tmp_path / "tasks", raters=1, audio=True)
     tasks = read_tasks(path)
     ledger = Ledger(tmp_path / "ratings.jsonl", tasks.id)
-    with TestClient(create_app(Desk(tasks, ledger), path.parent)) as client:
+    with LocalClient(create_app(Desk(tasks, ledger), path.parent)) as client:
         yield client
     ledger.close()
 
