@@ -124,10 +124,7 @@ class Admission:
             raise
         except Exception as error:
             if isinstance(error, MediaError) or isinstance(error.__cause__, MediaError):
-                # Time well spent, or bad files would pass for a slow server; but no more was done than could
-                # be, or files that are refused at a glance would pass for a fast one.
-                could_be = self._pace.per_second * (perf_counter() - began)
-                self._count(done=min(ticket.cost, could_be))
+                self._count(done=self.in_vain(ticket.cost, perf_counter() - began))
             raise
         finally:
             self._count()
@@ -140,6 +137,14 @@ class Admission:
         self._cost += cost - ticket.cost
         ticket.cost = cost
         self._show()
+
+    def in_vain(self, cost: float, seconds: float) -> float:
+        """What work counts for that ended after so long because its media cannot be used.
+
+        Time well spent, or bad files would pass for a slow server; but no more was done than could be, or
+        files that are refused at a glance would pass for a fast one.
+        """
+        return min(cost, self._pace.per_second * seconds)
 
     @property
     def _longest_wait(self) -> float:

@@ -7,6 +7,7 @@ rate. A refusal costs next to nothing, so that a server with too much to do can 
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +22,11 @@ _QUERIES = re.compile(r"/v1/(search/|embeddings$|items/.*/neighbours$)")
 
 
 class Door:
-    """`refuse` is the ASGI app that answers a refused request, told why in `scope["saysee.refused"]`."""
+    """`refuse` is the ASGI app that answers a refused request, told why in `scope["saysee.refused"]`.
+
+    A query was taken for one by its client's rate; a call that finds more in its body says how many more to
+    `scope["saysee.owe"]`.
+    """
 
     def __init__(
         self,
@@ -48,8 +53,10 @@ class Door:
             headers = Headers(scope=scope)
             key = self._keys.reader(headers.get("authorization", ""), headers.get("cookie", ""))
             if is_query:
-                self._rate.take(_address(scope) if key is None else f"key {key.name}")
+                client = _address(scope) if key is None else f"key {key.name}"
+                self._rate.take(client)
                 self._admission.knock()
+                scope["saysee.owe"] = partial(self._rate.owe, client)
         except (KeyMissing, KeyRefused, TooFast, Overloaded) as refused:
             if isinstance(refused, TooFast):
                 self._metrics.turned_away.labels("rate").inc()

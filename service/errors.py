@@ -40,11 +40,12 @@ from service.body_limit import BodyTooLarge
 from service.byte_range import RangeNotSatisfiable
 from service.canary import CanaryFailed
 from service.cross_site import OtherOrigin, WrongHost
+from service.found import FileRefused
 from service.keys import KeyMissing, KeyRefused, OperatorCallsOff
 from service.parameters import BadParameter, validation_sentence
 from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast
-from service.search import FileRefused
+from service.schemas import ProblemAnswer
 from service.snapshot import NotReady
 from service.upload import UploadMalformed
 from service.watch import GenerationRefused
@@ -124,23 +125,30 @@ def problem_of(error: Exception) -> Problem:
     return PROBLEMS["internal-error"]
 
 
+def problem_answer(request: Request, error: Exception) -> ProblemAnswer:
+    """What `error` is, told to whoever sent the request; as the answer to it, or to one file of several."""
+    problem = problem_of(error)
+    told = ProblemAnswer(
+        type=problem.type,
+        title=problem.title,
+        status=problem.status,
+        detail=_detail(request, error, problem),
+        instance=quote(request.url.path, safe="/%"),
+    )
+    if problem.status == 503 and not _says_when(error):  # a fault, not a refusal
+        log.error("%s %s: %s", request.method, request.url.path, told.detail)
+    return told
+
+
 def problem_response(request: Request, error: Exception) -> Response:
     """The answer to a request that ended in `error`."""
-    problem = problem_of(error)
+    answer = problem_answer(request, error)
     headers = dict(getattr(error, "headers", None) or {})
-    if problem.status == 503 and "Retry-After" not in headers:  # a fault, not a refusal that says when itself
+    if answer.status == 503 and not _says_when(error):
         headers["Retry-After"] = str(RETRY_SECONDS)
-        log.error("%s %s: %s", request.method, request.url.path, error)
-    body = {
-        "type": problem.type,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": _detail(request, error, problem),
-        "instance": quote(request.url.path, safe="/%"),
-    }
     return Response(
-        json.dumps(body, ensure_ascii=False),
-        problem.status,
+        json.dumps(answer.model_dump(), ensure_ascii=False),
+        answer.status,
         headers={**headers, "Cache-Control": "no-store"},
         media_type="application/problem+json",
     )
@@ -156,6 +164,11 @@ def install(app: FastAPI) -> None:
     """Make every fault of the app a problem+json answer."""
     for kind in (*TABLE, MediaError, FileRefused, HTTPException, Exception):
         app.add_exception_handler(kind, _handle)
+
+
+def _says_when(error: Exception) -> bool:
+    """Whether it carries its own Retry-After."""
+    return "Retry-After" in (getattr(error, "headers", None) or {})
 
 
 async def _handle(request: Request, error: Exception) -> Response:

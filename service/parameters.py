@@ -66,7 +66,7 @@ async def refuse_unheeded(request: Request) -> None:
     for name in given:
         if name not in known:
             taken = " and ".join(map(repr, sorted(known))) or "none"
-            raise BadParameter(f"There is no parameter {_shown(name)} here; this call takes {taken}.")
+            raise BadParameter(f"There is no parameter {shown(name)} here; this call takes {taken}.")
         if given.count(name) > 1:
             raise BadParameter(
                 f"The parameter {name!r} is given {given.count(name)} times; it is taken once."
@@ -78,7 +78,7 @@ def validation_sentence(error: RequestValidationError, settings: Settings) -> st
     first = error.errors()[0]
     place, name = first["loc"]
     if place == "path":  # of all that stands in paths only the collection takes certain words
-        return f"There is no collection {_shown(first['input'])}; there are images and captions."
+        return f"There is no collection {shown(first['input'])}; there are images and captions."
     if first["type"] == "missing":
         return f"The parameter {name!r} is missing; it takes {taken_values(settings)[name]}."
     return _wrong_value(name, first["input"], settings)
@@ -97,11 +97,12 @@ def taken_values(settings: Settings) -> dict[str, str]:
 
 
 def _wrong_value(name: str, given: str, settings: Settings) -> str:
-    said = _shown(given) if given else "empty"
+    said = shown(given) if given else "empty"
     return f"The parameter {name!r} is {said}; it takes {taken_values(settings)[name]}."
 
 
-def _shown(given: str) -> str:
+def shown(given: str) -> str:
+    """What a client sent, quoted, and cut where it is long."""
     return repr(given) if len(given) <= _SHOWN_CHARACTERS else repr(given[:_SHOWN_CHARACTERS]) + "..."
 
 

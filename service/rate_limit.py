@@ -31,12 +31,22 @@ class RateLimit:
         """One token of the client's, or TooFast."""
         if not self._per_second:
             return
+        tokens = self._left(client)
+        if tokens < 1:
+            raise TooFast(self._per_second, (1 - tokens) / self._per_second)
+        self._buckets[client] = (tokens - 1, self._now())
+
+    def owe(self, client: str, queries: int) -> None:
+        """So many queries more came in the request that was let in: the client waits for them afterwards."""
+        if self._per_second:
+            self._buckets[client] = (self._left(client) - queries, self._now())
+
+    def _left(self, client: str) -> float:
+        """The client's tokens now, as they are kept from here on."""
         now = self._now()
         tokens, counted = self._buckets.pop(client, (float(self._burst), now))
         tokens = min(self._burst, tokens + self._per_second * (now - counted))
-        enough = tokens >= 1
-        self._buckets[client] = (tokens - 1 if enough else tokens, now)
+        self._buckets[client] = (tokens, now)
         if len(self._buckets) > _MOST_CLIENTS:
             self._buckets.popitem(last=False)
-        if not enough:
-            raise TooFast(self._per_second, (1 - tokens) / self._per_second)
+        return tokens

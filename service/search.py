@@ -5,22 +5,23 @@ No HTTP here.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.encoder import EncoderError
 from indexer.media import (
     Extent,
     MediaError,
     MediaLimits,
+    MediaSpec,
+    NoRoom,
     Pixels,
     Waveform,
     decode_image,
@@ -32,94 +33,24 @@ from indexer.store import CollectionName as Collection
 from indexer.store import Hit
 from service.admission import Admission, cost_of, extent_of
 from service.batching import Batcher
+from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
 from service.metrics import Metrics
 from service.snapshot import Holder, Snapshot
+from service.stages import Stages, longest
 
-Stage = Literal["decode", "queue", "encode", "search"]
-STAGES: tuple[Stage, ...] = ("decode", "queue", "encode", "search")
+UNUSABLE = (MediaError, NoRoom, EncoderError)
+"""What may be wrong with one file of several while the others are answered."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Clip:
-    """The query was a clip of so many seconds; `truncated` when the model hears only its beginning."""
+class _Sound:
+    """One file of several that could be used: what it is, its vector float32 [dim], how long it took."""
 
-    seconds: float
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The query was a picture of that size in pixels."""
-
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Indexed:
-    """The query was an item of the index."""
-
-    collection: Collection
-    id: str
-
-
-Query = Clip | Picture | Indexed
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The answer to a search: best hit first, all from `generation`."""
-
-    query: Query
-    target: Collection
-    generation: str
-    model: str
-    hits: list[Hit]
-    timings_ms: dict[Stage, float]
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Vectors float32 [N, dim] in the order of the files, and what each file was."""
-
-    files: list[Clip | Picture]
-    vectors_ND: NDArray[np.float32]
-    generation: str
-    model: str
-    timings_ms: dict[Stage, float]
-
-
-class FileRefused(Exception):
-    """One of several files cannot be used; says which, the cause says why."""
-
-    def __init__(self, position: int) -> None:
-        super().__init__(position)
-        self.position = position
-
-
-@dataclass
-class _Stages:
-    """How long the stages of one query took, and how long it waited between them."""
-
-    ms: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-
-    async def run(self, stage: Stage, work: Callable[[], _T], limiter: anyio.CapacityLimiter) -> _T:
-        """Do the work on a worker thread, once the limiter has one to spare."""
-        asked = perf_counter()
-
-        def timed() -> tuple[float, _T, float]:
-            started = perf_counter()
-            return started, work(), perf_counter()
-
-        started, result, ended = await anyio.to_thread.run_sync(timed, limiter=limiter)
-        self.add(stage, started - asked, ended - started)
-        return result
-
-    def add(self, stage: Stage, queue_seconds: float, seconds: float) -> None:
-        self.ms["queue"] += 1000 * queue_seconds
-        self.ms[stage] += 1000 * seconds
+    query: Clip | Picture
+    vector_D: NDArray[np.float32]
+    stages: Stages
 
 
 class Searcher:
@@ -150,13 +81,13 @@ class Searcher:
         """The k items of `target` nearest to a clip or a picture; which of the two is found out from the
         bytes.
         """
-        stages = _Stages()
+        stages = Stages()
         with self._holder.borrow() as snapshot:
             spec = snapshot.media
             async with self._admission.admit(cost_of(extent(data), spec, k)) as ticket:
                 media = await self._decode_aside(stages, data, snapshot)
                 self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
-                vectors_1D = await self._encode(stages, snapshot, [media])
+                vectors_1D = (await self._encode(stages, snapshot, media))[np.newaxis]
                 hits = await stages.run(
                     "search", lambda: snapshot.generation.search(target, vectors_1D, k)[0], self._searchers
                 )
@@ -166,7 +97,7 @@ class Searcher:
         self, collection: Collection, item_id: str, target: Collection, k: int
     ) -> Neighbours:
         """The k items of `target` nearest to an indexed item, which is never its own neighbour."""
-        stages = _Stages()
+        stages = Stages()
         with self._holder.borrow() as snapshot:
 
             def look() -> list[Hit]:
@@ -178,29 +109,87 @@ class Searcher:
                 hits = await stages.run("search", look, self._searchers)
             return self._neighbours(snapshot, Indexed(collection, item_id), target, hits, stages)
 
-    async def embed(self, files: Sequence[bytes]) -> Embedded:
-        """The vector of each file. Raises FileRefused, caused by a MediaError, for the first that cannot be
-        used.
+    async def search_each(self, files: Sequence[bytes], target: Collection, k: int) -> Several:
+        """As `search` does, for each file by itself, all let in as one and on one snapshot. A file that
+        cannot be used gets the reason, one of UNUSABLE, in place of neighbours.
         """
-        stages = _Stages()
         with self._holder.borrow() as snapshot:
-            spec = snapshot.media
-            costs = []
-            for position, data in enumerate(files):
-                with _refused_as(position):
-                    costs.append(cost_of(extent(data), spec, 0))
-            async with self._admission.admit(sum(costs)) as ticket:
-                media: list[Waveform | Pixels] = []
-                for position, data in enumerate(files):
-                    with _refused_as(position):
-                        media.append(await self._decode_aside(stages, data, snapshot))
-                    costs[position] = cost_of(extent_of(media[-1]), spec, 0)
-                    self._admission.settle(ticket, sum(costs))
-                vectors_ND = await self._encode(stages, snapshot, media)
-            self._observe(stages)
-            return Embedded([_describe(m) for m in media], vectors_ND, snapshot.id, snapshot.model, stages.ms)
+            costs = [_cost_or_fault(data, snapshot.media, k) for data in files]
+            async with self._embedded(snapshot, files, costs, k) as embedded:
+                sound = [one for one in embedded if isinstance(one, _Sound)]
+                found = iter(await self._search_together(snapshot, target, sound, k))
+            results = [
+                self._neighbours(snapshot, one.query, target, next(found), one.stages)
+                if isinstance(one, _Sound)
+                else one
+                for one in embedded
+            ]
+            whole = longest(one.stages for one in sound)
+            return Several(results, target, snapshot.id, snapshot.model, whole.ms)
 
-    async def _decode_aside(self, stages: _Stages, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
+    async def embed(self, files: Sequence[bytes]) -> Embedded:
+        """The vector of each file. Raises FileRefused, caused by one of UNUSABLE, for the first that cannot
+        be used.
+        """
+        with self._holder.borrow() as snapshot:
+            costs = [_cost_or_fault(data, snapshot.media, 0) for data in files]
+            _all_sound(costs)  # a fault seen at a glance, before anything is done for the others
+            async with self._embedded(snapshot, files, costs, 0) as embedded:
+                sound = _all_sound(embedded)
+            whole = longest(one.stages for one in sound)
+            self._observe(whole)
+            vectors_ND = np.stack([one.vector_D for one in sound])
+            return Embedded([one.query for one in sound], vectors_ND, snapshot.id, snapshot.model, whole.ms)
+
+    @asynccontextmanager
+    async def _embedded(
+        self,
+        snapshot: Snapshot,
+        files: Sequence[bytes],
+        costs: Sequence[float | Exception],
+        neighbours: int,
+    ) -> AsyncIterator[list[_Sound | Exception]]:
+        """Each file's vector or fault; all are let in as one by what they cost, the block's work included."""
+        done: dict[int, _Sound | Exception] = {}
+        spent = [0.0 if isinstance(cost, Exception) else cost for cost in costs]
+
+        async def embed(position: int) -> None:
+            stages, began = Stages(), perf_counter()
+            try:
+                media = await self._decode_aside(stages, files[position], snapshot)
+                spent[position] = cost_of(extent_of(media), snapshot.media, neighbours)
+                self._admission.settle(ticket, sum(spent))
+                vector_D = await self._encode(stages, snapshot, media)
+                done[position] = _Sound(_describe(media), vector_D, stages)
+            except UNUSABLE as fault:
+                done[position] = fault
+                spent[position] = self._admission.in_vain(spent[position], perf_counter() - began)
+                self._admission.settle(ticket, sum(spent))
+
+        async with self._admission.admit(sum(spent)) as ticket:
+            async with anyio.create_task_group() as tasks:
+                for position, cost in enumerate(costs):
+                    if isinstance(cost, Exception):
+                        done[position] = cost
+                    else:
+                        tasks.start_soon(embed, position)
+            yield [done[position] for position in range(len(files))]
+
+    async def _search_together(
+        self, snapshot: Snapshot, target: Collection, sound: Sequence[_Sound], k: int
+    ) -> list[list[Hit]]:
+        """The neighbours of each, from one search; its time is that of every one."""
+        if not sound:
+            return []
+        shared, vectors_ND = Stages(), np.stack([one.vector_D for one in sound])
+        found = await shared.run(
+            "search", lambda: snapshot.generation.search(target, vectors_ND, k), self._searchers
+        )
+        for one in sound:
+            one.stages.join(shared)
+        return found
+
+    async def _decode_aside(self, stages: Stages, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
         """Decode on a worker thread; the model may wait for it a little, to take it along."""
         with self._batcher.coming():
             return await stages.run("decode", lambda: self._decode(data, snapshot), self._decoders)
@@ -210,32 +199,40 @@ class Searcher:
         return decode(data, snapshot.media, self._limits)
 
     async def _encode(
-        self, stages: _Stages, snapshot: Snapshot, media: Sequence[Waveform | Pixels]
+        self, stages: Stages, snapshot: Snapshot, media: Waveform | Pixels
     ) -> NDArray[np.float32]:
-        """Float32 [N, dim] in the order given."""
-        encoded = await asyncio.gather(*(self._batcher.submit(snapshot.encoder, one) for one in media))
-        # They ran side by side: the longest is what the request waited for.
-        stages.add("encode", max(e.queue_seconds for e in encoded), max(e.encode_seconds for e in encoded))
-        return np.stack([one.vector_D for one in encoded])
+        """Float32 [dim]."""
+        encoded = await self._batcher.submit(snapshot.encoder, media)
+        stages.add("encode", encoded.queue_seconds, encoded.encode_seconds)
+        return encoded.vector_D
 
     def _neighbours(
-        self, snapshot: Snapshot, query: Query, target: Collection, hits: list[Hit], stages: _Stages
+        self, snapshot: Snapshot, query: Query, target: Collection, hits: list[Hit], stages: Stages
     ) -> Neighbours:
         self._observe(stages)
         return Neighbours(query, target, snapshot.id, snapshot.model, hits, stages.ms)
 
-    def _observe(self, stages: _Stages) -> None:
+    def _observe(self, stages: Stages) -> None:
         for stage, milliseconds in stages.ms.items():
             self._metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
 
 
-@contextmanager
-def _refused_as(position: int) -> Iterator[None]:
-    """A MediaError of the file at `position` says so."""
+def _cost_or_fault(data: bytes, spec: MediaSpec, neighbours: int) -> float | Exception:
+    """What a file may cost, or what is wrong with it at a glance."""
     try:
-        yield
-    except MediaError as error:
-        raise FileRefused(position) from error
+        return cost_of(extent(data), spec, neighbours)
+    except MediaError as fault:
+        return fault
+
+
+def _all_sound(each: Sequence[_T | Exception]) -> list[_T]:
+    """All of them, or FileRefused for the first that is a fault."""
+    sound = []
+    for position, one in enumerate(each):
+        if isinstance(one, Exception):
+            raise FileRefused(position) from one
+        sound.append(one)
+    return sound
 
 
 def _describe(media: Waveform | Pixels) -> Clip | Picture:

@@ -101,7 +101,7 @@ class Settings(Access):
     default_k: Annotated[int, Field(ge=1, description="Neighbours given when k is not said.")] = 10
     max_k: Annotated[int, Field(ge=1, description="Most neighbours one search gives.")] = 200
     max_page: Annotated[int, Field(ge=1, description="Most items one page lists.")] = 200
-    max_files: Annotated[int, Field(ge=1, description="Most files one embeddings call takes.")] = 16
+    max_files: Annotated[int, Field(ge=1, description="Most files one embeddings or batch call takes.")] = 16
 
     max_batch: Annotated[
         int,

@@ -8,6 +8,8 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from service.parameters import shown
+
 FIELD = "file"
 _MAX_TEXT_FIELDS = 16
 _MAX_TEXT_BYTES = 64 * 1024
@@ -33,15 +35,30 @@ class _InMemory(MultiPartParser):
 
 async def read_upload(request: Request) -> Upload:
     """The one file of a search. Raises UploadMalformed, and BodyTooLarge through the counted stream."""
-    uploads = await read_uploads(request, max_files=1)
+    more = f"This call takes one file: send several to {request.url.path}/batch."
+    uploads = await read_uploads(request, max_files=1, too_many=more)
     return uploads[0]
 
 
-async def read_uploads(request: Request, max_files: int) -> list[Upload]:
-    """From one to `max_files` files, in the order sent; a raw body is one file."""
+async def read_uploads(
+    request: Request, max_files: int, *, raw: bool = True, too_many: str = ""
+) -> list[Upload]:
+    """From one to `max_files` files, in the order sent; a raw body is one file, where `raw` allows it.
+
+    `too_many` is the sentence for more files, where "so many at most" does not say all. Raises as
+    `read_upload` does.
+    """
     kind = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    if kind != "multipart/form-data":
-        return [Upload("the request body", await request.body())]
+    if kind == "multipart/form-data":
+        return await _read_form(request, max_files, too_many or f"This call takes at most {max_files} files.")
+    if not raw:
+        raise UploadMalformed(
+            f"This call takes multipart/form-data with each file in a field {FIELD!r}, and not a raw body."
+        )
+    return [Upload("the request body", await request.body())]
+
+
+async def _read_form(request: Request, max_files: int, too_many: str) -> list[Upload]:
     parser = _InMemory(
         request.headers,
         request.stream(),
@@ -52,17 +69,25 @@ async def read_uploads(request: Request, max_files: int) -> list[Upload]:
     try:
         form = await parser.parse()
     except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise UploadMalformed(too_many) from error
         raise UploadMalformed(f"The multipart body cannot be taken: {error.message}") from error
     except ValueError as error:  # a charset or a header that Python's codecs refuse
         raise UploadMalformed("The multipart body cannot be read: its headers are damaged.") from error
     try:
+        others = sorted({shown(name) for name, _ in form.multi_items() if name != FIELD})
         parts = form.getlist(FIELD)
         files = [part for part in parts if isinstance(part, UploadFile)]
         if len(files) != len(parts):
             raise UploadMalformed(f"The field {FIELD!r} came as text: send it as a file, with a file name.")
         if not files:
-            names = ", ".join(sorted({repr(name) for name, _ in form.multi_items()})) or "no field at all"
+            names = ", ".join(others) or "no field at all"
             raise UploadMalformed(f"The multipart body has no file in the field {FIELD!r}: it has {names}.")
+        if others:
+            raise UploadMalformed(
+                f"The multipart body has {', '.join(others)} beside {FIELD!r}: no other field is taken, and "
+                "options such as k are query parameters."
+            )
         return [Upload(file.filename or f"file {n}", await file.read()) for n, file in enumerate(files, 1)]
     finally:
         await form.close()

@@ -10,11 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from indexer.store import CollectionName as Collection
+from service.errors import problem_answer
+from service.found import Clip, Indexed, Neighbours, Picture, Query
 from service.hang_up import while_connected
 from service.item_path import item_url
 from service.parameters import K, chosen_k
 from service.schemas import (
     MODALITY,
+    BatchAnswer,
     ClipQuery,
     EmbeddingDatum,
     EmbeddingsAnswer,
@@ -26,8 +29,8 @@ from service.schemas import (
     SearchAnswer,
     Timings,
 )
-from service.search import Clip, Indexed, Neighbours, Picture, Query, Stage
-from service.upload import FIELD, read_upload, read_uploads
+from service.stages import Stage
+from service.upload import FIELD, Upload, read_upload, read_uploads
 from service.wiring import Wired
 
 router = APIRouter(prefix="/v1")
@@ -36,24 +39,29 @@ _BINARY = {"type": "string", "format": "binary"}
 _RAW = {kind: {"schema": _BINARY} for kind in ("audio/*", "image/*", "application/octet-stream")}
 
 
-def _body(field: Mapping[str, Any]) -> dict[str, Any]:
+def _body(field: Mapping[str, Any], raw: Mapping[str, Any] = _RAW) -> dict[str, Any]:
     """The request body for the OpenAPI page; the routes read it themselves, once the parameters are right."""
-    form = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
-    content = {"multipart/form-data": {"schema": form}, **_RAW}
+    form = {
+        "type": "object",
+        "required": [FIELD],
+        "properties": {FIELD: field},
+        "additionalProperties": False,
+    }
+    content = {"multipart/form-data": {"schema": form}, **raw}
     return {"requestBody": {"required": True, "content": content}}
 
 
 _ONE_FILE = _body(
     {**_BINARY, "description": "A clip or a picture; which of the two is found out from its bytes."}
 )
-_FILES = _body(
-    {
-        "type": "array",
-        "items": _BINARY,
-        "minItems": 1,
-        "description": "Clips and pictures, mixed as you like.",
-    }
-)
+_SEVERAL = {
+    "type": "array",
+    "items": _BINARY,
+    "minItems": 1,
+    "description": "Clips and pictures, mixed as you like.",
+}
+_FILES = _body(_SEVERAL)
+_FORM = _body(_SEVERAL, raw={})
 
 
 @router.post(
@@ -85,6 +93,38 @@ async def search_captions(request: Request, response: Response, service: Wired, 
 
 
 @router.post(
+    "/search/images/batch",
+    summary="Nearest images to each of several clips and pictures",
+    response_description="An answer or a problem for each file, in the order of the files",
+    openapi_extra=_FORM,
+    tags=["search"],
+)
+async def search_images_batch(
+    request: Request, response: Response, service: Wired, k: K = None
+) -> BatchAnswer:
+    """One to max_files multipart fields `file`. A file that cannot be used gets its problem in place of an
+    answer, and the others are answered all the same.
+    """
+    return await _search_each(request, response, service, "images", k)
+
+
+@router.post(
+    "/search/captions/batch",
+    summary="Nearest spoken captions to each of several pictures and clips",
+    response_description="An answer or a problem for each file, in the order of the files",
+    openapi_extra=_FORM,
+    tags=["search"],
+)
+async def search_captions_batch(
+    request: Request, response: Response, service: Wired, k: K = None
+) -> BatchAnswer:
+    """One to max_files multipart fields `file`. A file that cannot be used gets its problem in place of an
+    answer, and the others are answered all the same.
+    """
+    return await _search_each(request, response, service, "captions", k)
+
+
+@router.post(
     "/embeddings",
     summary="Vectors of clips and pictures in the joint space",
     response_description="One vector a file, in the order of the files",
@@ -95,12 +135,10 @@ async def embeddings(request: Request, response: Response, service: Wired) -> Em
     """One file as the raw body, or one to max_files multipart fields `file`. One bad file refuses the whole
     call.
     """
-    uploads = await read_uploads(request, service.settings.max_files)
+    uploads = await _several(request, service, raw=True)
     async with while_connected(request):
         embedded = await service.searcher.embed([upload.data for upload in uploads])
     clips = [file for file in embedded.files if isinstance(file, Clip)]
-    timings = _phrase_timings(embedded.timings_ms)
-    response.headers["Server-Timing"] = _server_timing(timings)
     return EmbeddingsAnswer(
         data=[
             EmbeddingDatum(index=index, embedding=vector_D)
@@ -112,7 +150,7 @@ async def embeddings(request: Request, response: Response, service: Wired) -> Em
             images=len(embedded.files) - len(clips),
         ),
         generation=embedded.generation,
-        timings_ms=timings,
+        timings_ms=_tell_timings(embedded.timings_ms, response),
     )
 
 
@@ -126,10 +164,39 @@ async def _search(
     return phrase(found, response)
 
 
+async def _search_each(
+    request: Request, response: Response, service: Wired, target: Collection, k: int | None
+) -> BatchAnswer:
+    wanted = chosen_k(k, service.settings)
+    uploads = await _several(request, service, raw=False)
+    async with while_connected(request):
+        found = await service.searcher.search_each([upload.data for upload in uploads], target, wanted)
+    return BatchAnswer(
+        target=found.target,
+        generation=found.generation,
+        model=found.model,
+        results=[
+            _phrase(one) if isinstance(one, Neighbours) else problem_answer(request, one)
+            for one in found.results
+        ],
+        timings_ms=_tell_timings(found.timings_ms, response),
+    )
+
+
+async def _several(request: Request, service: Wired, *, raw: bool) -> list[Upload]:
+    """The files of the request; each counts as a query of its client."""
+    uploads = await read_uploads(request, service.settings.max_files, raw=raw)
+    request.scope["saysee.owe"](len(uploads) - 1)
+    return uploads
+
+
 def phrase(found: Neighbours, response: Response) -> SearchAnswer:
     """The wire form of an answer, and its Server-Timing header."""
-    timings = _phrase_timings(found.timings_ms)
-    response.headers["Server-Timing"] = _server_timing(timings)
+    _tell_timings(found.timings_ms, response)
+    return _phrase(found)
+
+
+def _phrase(found: Neighbours) -> SearchAnswer:
     return SearchAnswer(
         query=_phrase_query(found.query),
         target=found.target,
@@ -145,7 +212,7 @@ def phrase(found: Neighbours, response: Response) -> SearchAnswer:
             )
             for rank, hit in enumerate(found.hits, 1)
         ],
-        timings_ms=timings,
+        timings_ms=_phrase_timings(found.timings_ms),
     )
 
 
@@ -153,8 +220,11 @@ def _phrase_timings(timings_ms: Mapping[Stage, float]) -> Timings:
     return Timings.model_validate({stage: round(ms, 3) for stage, ms in timings_ms.items()})
 
 
-def _server_timing(timings: Timings) -> str:
-    return ", ".join(f"{stage};dur={ms}" for stage, ms in timings)
+def _tell_timings(timings_ms: Mapping[Stage, float], response: Response) -> Timings:
+    """Set the Server-Timing header, and give what stands in the body."""
+    timings = _phrase_timings(timings_ms)
+    response.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in timings)
+    return timings
 
 
 def _phrase_query(query: Query) -> ClipQuery | PictureQuery | ItemQuery:

@@ -6,6 +6,7 @@ from service.schemas.examples import MODALITY
 from service.schemas.index import CollectionInfo, IndexAnswer, LimitsAnswer, SwapAnswer
 from service.schemas.items import ItemAnswer, ItemsPage, ItemSummary
 from service.schemas.queries import (
+    BatchAnswer,
     ClipQuery,
     EmbeddingDatum,
     EmbeddingsAnswer,
@@ -21,6 +22,7 @@ from service.schemas.status import LiveAnswer, ProblemAnswer, ProblemKind, Ready
 
 __all__ = [
     "MODALITY",
+    "BatchAnswer",
     "ClipQuery",
     "CollectionInfo",
     "EmbeddingDatum",

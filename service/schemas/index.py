@@ -131,11 +131,15 @@ class LimitsAnswer(BaseModel):
     default_k: int
     max_k: int
     max_page: int
-    max_files: Annotated[int, Field(description="Most files in one embeddings call.")]
+    max_files: Annotated[int, Field(description="Most files in one embeddings or batch call.")]
     deadline_seconds: Annotated[float, Field(description="What takes longer is given up with 503.")]
     max_waiting: Annotated[int, Field(description="Queries at work at a time; one more gets 503.")]
     max_waiting_bytes: Annotated[int, Field(description="Bodies in memory at a time; one more gets 503.")]
     rate_limit: Annotated[
-        float, Field(description="Queries a second of one key, or one address; one more gets 429. 0: none.")
+        float,
+        Field(
+            description="Queries a second of one key, or one address; one more gets 429. 0: none. Of a call "
+            "with several files each is a query."
+        ),
     ]
     rate_burst: Annotated[int, Field(description="Queries at once after a pause, where there is a limit.")]

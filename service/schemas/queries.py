@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from indexer.store import CollectionName as Collection
 from service.schemas.examples import GENERATION, MODEL, TIMINGS, Metadata, Modality, example
+from service.schemas.status import ProblemAnswer
 
 HIT = {
     "rank": 1,
@@ -15,6 +16,22 @@ HIT = {
     "score": 0.71,
     "media_url": "/v1/items/images/scene-000123/media",
     "metadata": {"setting": "beach", "objects": 2},
+}
+
+ANSWER = {
+    "query": {"modality": "speech", "seconds": 3.2, "truncated": False},
+    "target": "images",
+    "generation": GENERATION,
+    "model": MODEL,
+    "hits": [HIT],
+    "timings_ms": TIMINGS,
+}
+PROBLEM = {
+    "type": "/problems/too-short-media",
+    "title": "The clip is too short",
+    "status": 422,
+    "detail": "The recording lasts 0.05 s; at least 0.1 s are needed.",
+    "instance": "/v1/search/images/batch",
 }
 
 
@@ -76,20 +93,31 @@ class Hit(BaseModel):
 class SearchAnswer(BaseModel):
     """The neighbours of one query, all from one generation."""
 
-    model_config = example(
-        query={"modality": "speech", "seconds": 3.2, "truncated": False},
-        target="images",
-        generation=GENERATION,
-        model=MODEL,
-        hits=[HIT],
-        timings_ms=TIMINGS,
-    )
+    model_config = example(**ANSWER)
     query: ClipQuery | PictureQuery | ItemQuery
     target: Collection
     generation: str
     model: Annotated[str, Field(description="First 12 hex digits of the model's fingerprint.")]
     hits: list[Hit]
     timings_ms: Timings
+
+
+class BatchAnswer(BaseModel):
+    """An answer for each file in the order sent, or what is wrong with it; all from one generation."""
+
+    model_config = example(
+        target="images", generation=GENERATION, model=MODEL, results=[ANSWER, PROBLEM], timings_ms=TIMINGS
+    )
+    target: Collection
+    generation: str
+    model: Annotated[str, Field(description="First 12 hex digits of the model's fingerprint.")]
+    results: Annotated[
+        list[SearchAnswer | ProblemAnswer],
+        Field(description="What the single call would have answered to each file."),
+    ]
+    timings_ms: Annotated[
+        Timings, Field(description="In each stage that of the file that took longest; they ran side by side.")
+    ]
 
 
 class EmbeddingDatum(BaseModel):

@@ -7,9 +7,9 @@ import pytest
 
 from indexer.media import Extent, MediaError, MediaSpec
 from service.admission import Admission, Expired, Overloaded, Pace, cost_of
+from service.found import FileRefused
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
-from service.search import FileRefused
 from tests.fixtures.own_loop import run_async
 
 SPEC = MediaSpec(max_seconds=8.0)
@@ -232,10 +232,24 @@ def test_a_rate_is_kept_by_each_client_for_itself() -> None:
         rate.take("a")
 
 
+def test_what_came_with_one_query_is_waited_for_afterwards() -> None:
+    now = 0.0
+    rate = RateLimit(2.0, 3, now=lambda: now)
+    rate.take("a")
+    rate.owe("a", 7)  # more than the burst: let in all the same
+    with pytest.raises(TooFast) as refused:
+        rate.take("a")
+    assert refused.value.headers == {"Retry-After": "3"}  # from 5 below nothing to 1, at 2 a second
+    rate.take("b")
+    now = 3.0
+    rate.take("a")
+
+
 def test_without_a_rate_nobody_is_held_back_and_many_clients_take_no_room() -> None:
     free = RateLimit(0.0, 1)
     for n in range(100):
         free.take(str(n % 2))
+        free.owe(str(n % 2), 100)
     rate = RateLimit(0.001, 1)
     for n in range(30_000):
         rate.take(str(n))

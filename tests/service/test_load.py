@@ -109,6 +109,7 @@ def test_who_comes_when_it_is_full_is_told_at_once_and_who_was_let_in_is_answere
             {},
             {"data": make_png(1), "path": "/v1/search/captions"},
             {"path": "/v1/embeddings"},
+            {"path": "/v1/search/images/batch"},
             {"data": b"", "path": "/v1/items/images/scene-0/neighbours", "method": "GET"},
             {"data": b"\0" * 5_000_000},  # its body is not waited for
         ]

@@ -62,6 +62,8 @@ def test_the_openapi_document_is_valid_and_whole(document: dict[str, Any]) -> No
     assert set(document["paths"]) == {
         "/v1/search/images",
         "/v1/search/captions",
+        "/v1/search/images/batch",
+        "/v1/search/captions/batch",
         "/v1/embeddings",
         "/v1/items/{collection}",
         "/v1/items/{collection}/{id}",
@@ -95,6 +97,10 @@ def test_a_file_can_be_sent_from_the_openapi_page(document: dict[str, Any]) -> N
         assert {"multipart/form-data", "audio/*", "image/*", "application/octet-stream"} == set(content)
         field = content["multipart/form-data"]["schema"]["properties"]["file"]
         assert field.get("format") == "binary" or field["items"]["format"] == "binary"
+    for path in ("/v1/search/images/batch", "/v1/search/captions/batch"):
+        ((kind, content),) = document["paths"][path]["post"]["requestBody"]["content"].items()
+        assert kind == "multipart/form-data"
+        assert content["schema"]["properties"]["file"]["items"]["format"] == "binary"
 
 
 def test_examples_are_there_and_true_to_their_schemas(document: dict[str, Any]) -> None:

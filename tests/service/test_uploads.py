@@ -178,15 +178,28 @@ def test_a_form_that_cannot_be_read(client: TestClient, what: str) -> None:
 
 def test_more_files_than_the_call_takes(client: TestClient) -> None:
     two = [("file", ("a", make_wav())), ("file", ("b", make_wav()))]
-    assert client.post("/v1/search/images", files=two).json()["type"] == PROBLEM + "bad-upload"
+    refused = client.post("/v1/search/images", files=two).json()
+    assert refused["type"] == PROBLEM + "bad-upload"
+    assert refused["detail"] == "This call takes one file: send several to /v1/search/images/batch."
     many = [("file", (str(n), make_wav(0.2))) for n in range(17)]
-    assert client.post("/v1/embeddings", files=many).json()["type"] == PROBLEM + "bad-upload"
+    refused = client.post("/v1/embeddings", files=many).json()
+    assert refused["type"] == PROBLEM + "bad-upload"
+    assert refused["detail"] == "This call takes at most 16 files."
     assert len(client.post("/v1/embeddings", files=many[:16]).json()["data"]) == 16
 
 
-def test_other_fields_beside_the_file_do_no_harm(client: TestClient) -> None:
-    answer = client.post("/v1/search/images", files={"file": ("a", make_wav())}, data={"k": "3", "note": "x"})
-    assert answer.status_code == 200
+@pytest.mark.parametrize("call", ["/v1/search/images", "/v1/search/captions/batch", "/v1/embeddings"])
+def test_a_field_beside_the_file_would_go_unheeded_and_is_refused(client: TestClient, call: str) -> None:
+    file = ("file", ("a", make_wav()))
+    answer = client.post(call, files=[file], data={"k": "3", "note": "x"})
+    assert (answer.status_code, answer.json()["type"]) == (400, PROBLEM + "bad-upload")
+    assert answer.json()["detail"] == (
+        "The multipart body has 'k', 'note' beside 'file': no other field is taken, and options such as k "
+        "are query parameters."
+    )
+    answer = client.post(call, files=[file, ("image" * 99, ("b", make_wav()))])
+    assert (answer.status_code, answer.json()["type"]) == (400, PROBLEM + "bad-upload")
+    assert len(answer.json()["detail"]) < 300
 
 
 # The limit on the body, counted before anything is parsed.
