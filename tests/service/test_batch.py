@@ -23,6 +23,7 @@ from service.app import create_app
 from service.schemas import BatchAnswer, ProblemAnswer, SearchAnswer
 from service.settings import Settings
 from tests.fixtures.live_server import live_server
+from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_png, make_wav
 
 CALL = "/v1/search/images/batch"
@@ -107,7 +108,7 @@ def limited(index: Path) -> Iterator[TestClient]:
     settings = Settings(
         index=index, threads=1, max_files=3, max_body_bytes=100_000, rate_limit=0.001, rate_burst=6
     )
-    with TestClient(create_app(settings)) as client:
+    with LocalClient(create_app(settings)) as client:
         yield client
 
 
