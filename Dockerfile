@@ -19,14 +19,14 @@ RUN python -m venv /opt/venv
 COPY pyproject.toml constraints.txt LICENSE README.md ./
 
 FROM metadata AS build-cpu
-RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[cpu]'
+RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[cpu,otel]'
 COPY indexer indexer
 COPY training training
 COPY service service
 RUN python -m pip install --no-cache-dir --no-deps .
 
 FROM metadata AS build-gpu
-RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[gpu]'
+RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[gpu,otel]'
 COPY indexer indexer
 COPY training training
 COPY service service
@@ -54,7 +54,8 @@ CMD ["training", "--help"]
 FROM runtime AS serve
 ENV SAYSEE_INDEX=/index \
     SAYSEE_HOST=0.0.0.0 \
-    SAYSEE_PORT=8000
+    SAYSEE_PORT=8000 \
+    SAYSEE_LOG_FORMAT=json
 VOLUME /index
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \

@@ -6,6 +6,7 @@ Nothing heavy is imported before the options are read and OpenMP was told how ma
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 from tempfile import TemporaryDirectory
@@ -19,11 +20,15 @@ from typer.core import TyperGroup
 from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys
 from service.listener import CannotListen, ending_well
+from service.logs import event, start_logging
 from service.rate.command import rate_command
 from service.settings import PREFIX, SECRETS, Settings, option_of, sentence_of
+from service.tracing import TracingUnusable, traces_wanted
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+log = logging.getLogger("service")  # __name__ is "__main__"
 
 # A thread that comes back from decoding or the model waits so long for the event loop's turn to end, and the
 # loop for its. At Python's 5 ms, 16 clients got 239 pictures a second on 2 cores; at this, 332.
@@ -50,13 +55,14 @@ def serve(**given: Any) -> None:
     settings = _settings({name: value for name, value in given.items() if value is not None})
     try:
         load_keys(settings)
-    except KeysUnusable as error:
+        traces_wanted()
+    except (KeysUnusable, TracingUnusable) as error:
         _fail(str(error), 2)
     _limit_threads(settings)
     from service import server
     from service.watch import UNFIT
 
-    server.start_logging(settings)
+    start_logging(settings)
     try:
         with ending_well():
             if settings.workers == 1:
@@ -74,7 +80,7 @@ def serve(**given: Any) -> None:
     except (CannotListen, *UNFIT) as error:
         if settings.debug:
             raise
-        _fail(str(error), 1)
+        _fail(str(error), 1, settings)
 
 
 def worker() -> FastAPI:
@@ -83,16 +89,15 @@ def worker() -> FastAPI:
     _limit_threads(settings)
     from uvicorn.config import STARTUP_FAILURE
 
-    from service import server
     from service.app import create_app, create_service
     from service.watch import UNFIT
 
-    server.start_logging(settings)
+    start_logging(settings)
     service = create_service(settings)
     try:
         service.keeper.start()
     except UNFIT as error:
-        _fail(str(error), STARTUP_FAILURE)
+        _fail(str(error), STARTUP_FAILURE, settings)
     return create_app(settings, service)
 
 
@@ -111,8 +116,12 @@ def _limit_threads(settings: Settings) -> None:
     sys.setswitchinterval(_TURN_SECONDS)
 
 
-def _fail(sentence: str, status: int) -> NoReturn:
-    print(f"error: {sentence}", file=sys.stderr, flush=True)
+def _fail(sentence: str, status: int, settings: Settings | None = None) -> NoReturn:
+    """`settings` once logging has begun: then programs are told in their format."""
+    if settings is not None and settings.log_format == "json":
+        log.critical(sentence, extra=event("failed"))
+    else:
+        print(f"error: {sentence}", file=sys.stderr, flush=True)
     raise SystemExit(status)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import anyio.to_thread
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount, Route
 
 from indexer.cores import available_cores
 from indexer.media import MediaLimits
@@ -17,11 +19,13 @@ from service import errors
 from service.admission import Admission, Pace
 from service.batching import Batcher
 from service.body_limit import BodyLimit
+from service.bookkeeper import ID_HEADER, Bookkeeper, Pattern
 from service.cross_site import RefuseCrossSite, served_names
 from service.door import Door
 from service.item_path import KeepEncodedSlashes
 from service.keys import load_keys
-from service.metrics import CountRequests, Metrics
+from service.logs import event
+from service.metrics import Metrics
 from service.openapi import PROBLEM_RESPONSE, describe
 from service.parameters import refuse_unheeded
 from service.rate_limit import RateLimit
@@ -29,14 +33,18 @@ from service.routes import health, index, items, pages, queries
 from service.search import Searcher
 from service.security import SecurityHeaders
 from service.settings import Settings
+from service.tracing import open_traces
 from service.watch import Keeper
 from service.wiring import Service
+
+log = logging.getLogger(__name__)
 
 _ABOUT = """Say it, see it; show it, hear it: speech and images in one joint space, without transcription.
 
 Media comes as the multipart field `file` or as the raw body; options are query parameters. What was sent is
 found out from its bytes alone. Every answer names the generation it came from. Every fault is an RFC 9457
 problem+json whose `type` can be opened."""
+_ROUTERS = (queries.router, items.router, index.router, health.router, pages.router)
 
 
 def create_service(settings: Settings) -> Service:
@@ -59,9 +67,10 @@ def create_service(settings: Settings) -> Service:
         max_bytes=settings.max_waiting_bytes,
         metrics=metrics,
     )
-    batcher = Batcher(settings.batch_wait_ms / 1000, metrics)
-    searcher = Searcher(keeper.holder, limits, threads, admission, batcher, metrics)
-    return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics)
+    traces = open_traces(_version())
+    batcher = Batcher(settings.batch_wait_ms / 1000, metrics, traces)
+    searcher = Searcher(keeper.holder, limits, threads, admission, batcher)
+    return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics, traces)
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
@@ -81,6 +90,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             with suppress(asyncio.CancelledError):
                 await watching
             await anyio.to_thread.run_sync(keeper.close)
+            if service.traces is not None:
+                await anyio.to_thread.run_sync(service.traces.close)
+            log.info("SaySee has stopped.", extra=event("stopped"))
 
     app = FastAPI(
         title="SaySee",
@@ -98,7 +110,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     describe(app)
     app.state.service = service
     errors.install(app)
-    for router in (queries.router, items.router, index.router, health.router):
+    for router in _ROUTERS:
         app.include_router(router)
     pages.install(app)
     # The last one added is the first to see a request.
@@ -118,8 +130,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Range"],
-            expose_headers=["Retry-After", "Server-Timing", "ETag", "Content-Range"],
+            allow_headers=["Authorization", "Content-Type", "Range", ID_HEADER],
+            expose_headers=["Retry-After", "Server-Timing", "ETag", "Content-Range", ID_HEADER],
         )
     app.add_middleware(
         RefuseCrossSite,
@@ -127,9 +139,21 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         origins=origins,
         refuse=errors.answer_refused,
     )
+    app.add_middleware(
+        Bookkeeper,
+        patterns=_patterns(app),
+        metrics=service.metrics,
+        traces=service.traces,
+        refuse=errors.answer_refused,
+    )
     app.add_middleware(SecurityHeaders, embeddable=bool(origins))
-    app.add_middleware(CountRequests, metrics=service.metrics)
     return app
+
+
+def _patterns(app: FastAPI) -> list[Pattern]:
+    """Of every route, in the order in which they are tried."""
+    routes = [route for router in _ROUTERS for route in router.routes] + list(app.routes)
+    return [(route.path_regex, route.path) for route in routes if isinstance(route, Route | Mount)]
 
 
 def _version() -> str:

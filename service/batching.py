@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import anyio
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from indexer.encoder import Encoder
 from indexer.media import Pixels, Waveform
 from service.metrics import Metrics
+from service.stages import Took
+from service.tracing import Traces
 
 LANES = 2
 """Runs at once. The second is there when the first ends, so the model never waits for the event loop."""
@@ -29,11 +31,10 @@ LANES = 2
 
 @dataclass(frozen=True)
 class Encoded:
-    """A vector float32 [dim], and how long it waited and was worked on, in seconds."""
+    """A vector float32 [dim], and when it was asked for and worked on."""
 
     vector_D: NDArray[np.float32]
-    queue_seconds: float
-    encode_seconds: float
+    took: Took
 
 
 @dataclass(eq=False)
@@ -49,9 +50,10 @@ class _Waiting:
 class Batcher:
     """All of it runs on the event loop but the runs themselves, which have threads of their own."""
 
-    def __init__(self, wait_seconds: float, metrics: Metrics) -> None:
+    def __init__(self, wait_seconds: float, metrics: Metrics, traces: Traces | None = None) -> None:
         self._wait_seconds = wait_seconds
         self._metrics = metrics
+        self._traces = traces
         self._waiting: list[_Waiting] = []
         self._coming = 0
         self._changed = asyncio.Event()
@@ -87,6 +89,8 @@ class Batcher:
             while batch := await self._next():
                 self._metrics.batch_size.labels(modality_of(batch[0].media)).observe(len(batch))
                 results = await anyio.to_thread.run_sync(_encode, batch, limiter=self._threads)
+                if self._traces is not None:
+                    results = _traced(self._traces, results, modality_of(batch[0].media))
                 for one, result in zip(batch, results, strict=True):
                     if one.answer.done():
                         continue  # cancelled meanwhile
@@ -123,6 +127,18 @@ def modality_of(media: Waveform | Pixels) -> str:
     return "speech" if isinstance(media, Waveform) else "image"
 
 
+def _traced(traces: Traces, results: list[Encoded | Exception], modality: str) -> list[Encoded | Exception]:
+    """The results of a run, each with the span of the run."""
+    done = [one for one in results if isinstance(one, Encoded)]
+    if not done:
+        return results
+    took = Took(done[0].took.started, done[0].took.started, done[-1].took.ended)
+    run = traces.run(modality, len(done), took)
+    return [
+        replace(one, took=one.took._replace(run=run)) if isinstance(one, Encoded) else one for one in results
+    ]
+
+
 def _encode(batch: list[_Waiting]) -> list[Encoded | Exception]:
     """A result for each, in order. An input that fails a run of several fails it for itself alone."""
     started = perf_counter()
@@ -131,9 +147,9 @@ def _encode(batch: list[_Waiting]) -> list[Encoded | Exception]:
     pictures = [one.media for one in batch if isinstance(one.media, Pixels)]
     try:
         vectors_ND = encoder.speech(waveforms) if waveforms else encoder.image(pictures)
-        seconds = perf_counter() - started
+        ended = perf_counter()
         return [
-            Encoded(vector_D, started - one.arrived, seconds)
+            Encoded(vector_D, Took(one.arrived, started, ended))
             for one, vector_D in zip(batch, vectors_ND, strict=True)
         ]
     except Exception as error:  # noqa: BLE001 - handed to the one who asked, whose request it ends

@@ -12,6 +12,7 @@ from functools import partial
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.account import current
 from service.admission import Admission, Overloaded
 from service.keys import KeyMissing, KeyRefused, Keys
 from service.metrics import Metrics
@@ -52,6 +53,7 @@ class Door:
         try:
             headers = Headers(scope=scope)
             key = self._keys.reader(headers.get("authorization", ""), headers.get("cookie", ""))
+            current().key = key.name if key is not None else None
             if is_query:
                 client = _address(scope) if key is None else f"key {key.name}"
                 self._rate.take(client)

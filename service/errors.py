@@ -35,6 +35,7 @@ from indexer.store import (
     UnknownGeneration,
     UnknownItem,
 )
+from service.account import current
 from service.admission import Expired, Overloaded
 from service.body_limit import BodyTooLarge
 from service.byte_range import RangeNotSatisfiable
@@ -42,6 +43,7 @@ from service.canary import CanaryFailed
 from service.cross_site import OtherOrigin, WrongHost
 from service.found import FileRefused
 from service.keys import KeyMissing, KeyRefused, OperatorCallsOff
+from service.logs import event
 from service.parameters import BadParameter, validation_sentence
 from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast
@@ -134,15 +136,17 @@ def problem_answer(request: Request, error: Exception) -> ProblemAnswer:
         status=problem.status,
         detail=_detail(request, error, problem),
         instance=quote(request.url.path, safe="/%"),
+        request_id=current().id,
     )
     if problem.status == 503 and not _says_when(error):  # a fault, not a refusal
-        log.error("%s %s: %s", request.method, request.url.path, told.detail)
+        log.error("%s: %s", problem.title, told.detail, extra=event("fault", problem=problem.name))
     return told
 
 
 def problem_response(request: Request, error: Exception) -> Response:
     """The answer to a request that ended in `error`."""
     answer = problem_answer(request, error)
+    current().problem = problem_of(error).name
     headers = dict(getattr(error, "headers", None) or {})
     if answer.status == 503 and not _says_when(error):
         headers["Retry-After"] = str(RETRY_SECONDS)

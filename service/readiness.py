@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from indexer.session import Provider, missed_cuda
+from service.logs import event
 from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,13 @@ class Readiness:
 
     def degrade(self, reason: str, sentence: str) -> None:
         """Name something that is wrong while it serves."""
-        log.warning("Degraded (%s): %s", reason, sentence)
+        log.warning("Degraded (%s): %s", reason, sentence, extra=event("degraded", reason=reason))
         self.set(self.ready, {**self.degraded, reason: sentence})
 
     def restore(self, reason: str) -> None:
         """That is right again."""
+        if reason in self.degraded:
+            log.info("No longer degraded (%s).", reason, extra=event("restored", reason=reason))
         self.set(self.ready, {name: sentence for name, sentence in self.degraded.items() if name != reason})
 
 

@@ -31,10 +31,10 @@ from indexer.media import (
 )
 from indexer.store import CollectionName as Collection
 from indexer.store import Hit
+from service.account import current
 from service.admission import Admission, cost_of, extent_of
 from service.batching import Batcher
 from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
-from service.metrics import Metrics
 from service.snapshot import Holder, Snapshot
 from service.stages import Stages, longest
 
@@ -67,7 +67,6 @@ class Searcher:
         cores: int,
         admission: Admission,
         batcher: Batcher,
-        metrics: Metrics,
     ) -> None:
         self._holder = holder
         self._limits = limits
@@ -75,13 +74,12 @@ class Searcher:
         self._searchers = anyio.CapacityLimiter(cores)
         self._admission = admission
         self._batcher = batcher
-        self._metrics = metrics
 
     async def search(self, data: bytes, target: Collection, k: int) -> Neighbours:
         """The k items of `target` nearest to a clip or a picture; which of the two is found out from the
         bytes.
         """
-        stages = Stages()
+        stages = current().query()
         with self._holder.borrow() as snapshot:
             spec = snapshot.media
             async with self._admission.admit(cost_of(extent(data), spec, k)) as ticket:
@@ -91,13 +89,13 @@ class Searcher:
                 hits = await stages.run(
                     "search", lambda: snapshot.generation.search(target, vectors_1D, k)[0], self._searchers
                 )
-            return self._neighbours(snapshot, _describe(media), target, hits, stages)
+            return _neighbours(snapshot, _describe(media), target, hits, stages)
 
     async def neighbours(
         self, collection: Collection, item_id: str, target: Collection, k: int
     ) -> Neighbours:
         """The k items of `target` nearest to an indexed item, which is never its own neighbour."""
-        stages = Stages()
+        stages = current().query()
         with self._holder.borrow() as snapshot:
 
             def look() -> list[Hit]:
@@ -107,7 +105,7 @@ class Searcher:
 
             async with self._admission.admit(cost_of(Extent(), snapshot.media, k)):
                 hits = await stages.run("search", look, self._searchers)
-            return self._neighbours(snapshot, Indexed(collection, item_id), target, hits, stages)
+            return _neighbours(snapshot, Indexed(collection, item_id), target, hits, stages)
 
     async def search_each(self, files: Sequence[bytes], target: Collection, k: int) -> Several:
         """As `search` does, for each file by itself, all let in as one and on one snapshot. A file that
@@ -119,7 +117,7 @@ class Searcher:
                 sound = [one for one in embedded if isinstance(one, _Sound)]
                 found = iter(await self._search_together(snapshot, target, sound, k))
             results = [
-                self._neighbours(snapshot, one.query, target, next(found), one.stages)
+                _neighbours(snapshot, one.query, target, next(found), one.stages)
                 if isinstance(one, _Sound)
                 else one
                 for one in embedded
@@ -137,7 +135,6 @@ class Searcher:
             async with self._embedded(snapshot, files, costs, 0) as embedded:
                 sound = _all_sound(embedded)
             whole = longest(one.stages for one in sound)
-            self._observe(whole)
             vectors_ND = np.stack([one.vector_D for one in sound])
             return Embedded([one.query for one in sound], vectors_ND, snapshot.id, snapshot.model, whole.ms)
 
@@ -154,7 +151,7 @@ class Searcher:
         spent = [0.0 if isinstance(cost, Exception) else cost for cost in costs]
 
         async def embed(position: int) -> None:
-            stages, began = Stages(), perf_counter()
+            stages, began = current().query(), perf_counter()
             try:
                 media = await self._decode_aside(stages, files[position], snapshot)
                 spent[position] = cost_of(extent_of(media), snapshot.media, neighbours)
@@ -181,7 +178,7 @@ class Searcher:
         """The neighbours of each, from one search; its time is that of every one."""
         if not sound:
             return []
-        shared, vectors_ND = Stages(), np.stack([one.vector_D for one in sound])
+        shared, vectors_ND = Stages(times=current().times), np.stack([one.vector_D for one in sound])
         found = await shared.run(
             "search", lambda: snapshot.generation.search(target, vectors_ND, k), self._searchers
         )
@@ -195,7 +192,9 @@ class Searcher:
             return await stages.run("decode", lambda: self._decode(data, snapshot), self._decoders)
 
     def _decode(self, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
-        decode = decode_speech if sniff(data).modality == "speech" else decode_image
+        modality = sniff(data).modality
+        current().modalities.add(modality)
+        decode = decode_speech if modality == "speech" else decode_image
         return decode(data, snapshot.media, self._limits)
 
     async def _encode(
@@ -203,18 +202,8 @@ class Searcher:
     ) -> NDArray[np.float32]:
         """Float32 [dim]."""
         encoded = await self._batcher.submit(snapshot.encoder, media)
-        stages.add("encode", encoded.queue_seconds, encoded.encode_seconds)
+        stages.add("encode", encoded.took)
         return encoded.vector_D
-
-    def _neighbours(
-        self, snapshot: Snapshot, query: Query, target: Collection, hits: list[Hit], stages: Stages
-    ) -> Neighbours:
-        self._observe(stages)
-        return Neighbours(query, target, snapshot.id, snapshot.model, hits, stages.ms)
-
-    def _observe(self, stages: Stages) -> None:
-        for stage, milliseconds in stages.ms.items():
-            self._metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
 
 
 def _cost_or_fault(data: bytes, spec: MediaSpec, neighbours: int) -> float | Exception:
@@ -239,3 +228,9 @@ def _describe(media: Waveform | Pixels) -> Clip | Picture:
     if isinstance(media, Waveform):
         return Clip(round(media.source_seconds, 3), media.truncated)
     return Picture(media.source_width, media.source_height)
+
+
+def _neighbours(
+    snapshot: Snapshot, query: Query, target: Collection, hits: list[Hit], stages: Stages
+) -> Neighbours:
+    return Neighbours(query, target, snapshot.id, snapshot.model, hits, stages.ms)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -12,8 +11,11 @@ from uvicorn.supervisors import Multiprocess
 from indexer import store
 from service.app import create_app, create_service
 from service.listener import BACKLOG, bind, let_in
+from service.logs import event
 from service.settings import Settings
 from service.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 10  # how long requests under way may take to end after Ctrl-C or SIGTERM
 
@@ -25,7 +27,9 @@ def serve(settings: Settings) -> None:
     service.keeper.start()
     config = _config(settings, create_app(settings, service))
     if service.keeper.holder.current is not None:
-        _announce(listener, settings.host, _described(service.keeper.holder.current))
+        described = _described(service.keeper.holder.current)
+        address = let_in(listener, settings.host)
+        _announce(settings, "ready", f"SaySee is ready: {address} serves {described}.")
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -39,20 +43,12 @@ def serve_with_workers(settings: Settings, factory: str) -> bool:
     serves = f"generation {opened.id}"
     opened.close()
     address = let_in(listener, settings.host)
-    print(f"SaySee is starting {settings.workers} workers: {address} will serve {serves}.", flush=True)
+    _announce(
+        settings, "starting", f"SaySee is starting {settings.workers} workers: {address} will serve {serves}."
+    )
     supervisor = Multiprocess(_config(settings, factory), [listener])
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
-
-
-def start_logging(settings: Settings) -> None:
-    """One line an event on standard error."""
-    logging.basicConfig(
-        level=logging.DEBUG if settings.debug else settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    if not settings.debug:
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its account of its own start and end
 
 
 def _config(settings: Settings, app: object) -> uvicorn.Config:
@@ -64,15 +60,19 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         # uvloop accepts one connection in each round of the loop: under load new clients waited for seconds
         # in the backlog, where this one takes all that are there. It is no faster here.
         loop="asyncio",
-        access_log=settings.debug,
+        access_log=False,  # service.bookkeeper tells of every request
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         backlog=BACKLOG,
     )
 
 
-def _announce(listener: socket.socket, host: str, described: str) -> None:
-    print(f"SaySee is ready: {let_in(listener, host)} serves {described}.", flush=True)
+def _announce(settings: Settings, what: str, sentence: str) -> None:
+    """A line on standard output for people; where programs read the log, an event in it."""
+    if settings.log_format == "json":
+        log.info(sentence, extra=event(what))
+    else:
+        print(sentence, flush=True)
 
 
 def _described(snapshot: Snapshot) -> str:

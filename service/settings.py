@@ -83,8 +83,11 @@ class Settings(Access):
     log_level: Annotated[
         Literal["info", "warning", "error"], Field(description="The least that is logged.")
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="A line an event for people, or an object for programs.")
+    ] = "text"
     debug: Annotated[
-        bool, Field(description="Log every request, and show the traceback of a failed start.")
+        bool, Field(description="Log all there is, and show the traceback of a failed start.")
     ] = False
 
     cors_origins: Annotated[

@@ -15,6 +15,7 @@ from indexer.bundle import Golden
 from indexer.encoder import Encoder
 from indexer.media import MediaSpec
 from indexer.store import Generation
+from service.account import current
 
 MODEL_DIGITS = 12
 
@@ -75,6 +76,7 @@ class Holder:
             if snapshot is None:
                 raise NotReady
             self._readers[snapshot] = self._readers.get(snapshot, 0) + 1
+        current().generation = snapshot.id
         try:
             yield snapshot
         finally:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 Stage = Literal["decode", "queue", "encode", "search"]
 STAGES: tuple[Stage, ...] = ("decode", "queue", "encode", "search")
@@ -16,36 +19,61 @@ STAGES: tuple[Stage, ...] = ("decode", "queue", "encode", "search")
 _T = TypeVar("_T")
 
 
+class Took(NamedTuple):
+    """When work was asked for, begun and ended, by perf_counter; `run` is the span of the run of the model
+    that it was part of, where runs are traced.
+    """
+
+    asked: float
+    started: float
+    ended: float
+    run: SpanContext | None = None
+
+
 @dataclass
 class Stages:
-    """Milliseconds of one query; `queue` is all its waiting."""
+    """Milliseconds of one query in the stages it went through; `queue` is all waiting, `times` says when."""
 
-    ms: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    gone_through: dict[Stage, float] = field(default_factory=dict)
+    times: list[tuple[Stage, Took]] = field(default_factory=list)
+
+    @property
+    def ms(self) -> dict[Stage, float]:
+        """Of every stage, 0 for those that it did not go through."""
+        return {stage: self.gone_through.get(stage, 0.0) for stage in STAGES}
 
     async def run(self, stage: Stage, work: Callable[[], _T], limiter: anyio.CapacityLimiter) -> _T:
-        """Do the work on a worker thread, once the limiter has one to spare."""
+        """Do the work on a worker thread, once the limiter has one to spare; its time counts either way."""
         asked = perf_counter()
 
-        def timed() -> tuple[float, _T, float]:
+        def timed() -> _T:
             started = perf_counter()
-            return started, work(), perf_counter()
+            try:
+                return work()
+            finally:
+                self.add(stage, Took(asked, started, perf_counter()))
 
-        started, result, ended = await anyio.to_thread.run_sync(timed, limiter=limiter)
-        self.add(stage, started - asked, ended - started)
-        return result
+        return await anyio.to_thread.run_sync(timed, limiter=limiter)
 
-    def add(self, stage: Stage, queue_seconds: float, seconds: float) -> None:
+    def add(self, stage: Stage, took: Took) -> None:
         """So long in that stage, and so long waiting for it."""
-        self.ms["queue"] += 1000 * queue_seconds
-        self.ms[stage] += 1000 * seconds
+        self.times.append((stage, took))
+        self._count("queue", 1000 * (took.started - took.asked))
+        self._count(stage, 1000 * (took.ended - took.started))
 
     def join(self, shared: Stages) -> None:
         """Add what was done once for this query and others together."""
-        for stage in STAGES:
-            self.ms[stage] += shared.ms[stage]
+        for stage, ms in shared.gone_through.items():
+            self._count(stage, ms)
+
+    def _count(self, stage: Stage, ms: float) -> None:
+        self.gone_through[stage] = self.gone_through.get(stage, 0.0) + ms
 
 
 def longest(several: Iterable[Stages]) -> Stages:
     """Of queries that ran side by side: in each stage the one that took longest."""
-    ran = list(several)
-    return Stages({stage: max((one.ms[stage] for one in ran), default=0.0) for stage in STAGES})
+    whole = Stages()
+    for one in several:
+        for stage, ms in one.gone_through.items():
+            whole.gone_through[stage] = max(ms, whole.gone_through.get(stage, 0.0))
+    return whole

@@ -24,8 +24,10 @@ from indexer.encoder import Encoder, EncoderError
 from indexer.media import MediaError, MediaLimits
 from indexer.store.history import promoted_stack
 from indexer.store.layout import CURRENT
+from service.account import current
 from service.admission import Pace
 from service.canary import CanaryFailed, send_canary
+from service.logs import event
 from service.metrics import Metrics
 from service.readiness import Readiness, provider_fault
 from service.settings import Settings
@@ -84,11 +86,11 @@ class Keeper:
 
     async def promote(self, generation: str) -> Swap:
         """Serve `generation` from now on. Raises UnknownGeneration, GenerationRefused."""
-        return await self._on_owner(lambda: self._promote(generation))
+        return _told("promoted", await self._on_owner(lambda: self._promote(generation)))
 
     async def rollback(self) -> Swap:
         """Serve what was served before. Raises NothingToRollBack, GenerationRefused."""
-        return await self._on_owner(self._rollback)
+        return _told("rolled-back", await self._on_owner(self._rollback))
 
     async def watch(self) -> None:
         """Look at CURRENT and send canaries, for ever; cancel it to end it."""
@@ -121,7 +123,8 @@ class Keeper:
             try:
                 snapshot = self._load(generation)
             except UNFIT as error:
-                log.error("Generation %s cannot be served: %s", generation, error)
+                told = event("generation-refused", generation=generation)
+                log.error("Generation %s cannot be served: %s", generation, error, extra=told)
                 self._metrics.swaps.labels("refused").inc()
                 first_error = first_error or error
                 continue
@@ -161,7 +164,9 @@ class Keeper:
         except BaseException:
             opened.close()
             raise
-        log.info("Generation %s loaded in %.2f s.", generation, time.perf_counter() - started)
+        took = round(time.perf_counter() - started, 3)
+        told = event("generation-loaded", generation=generation, seconds=took)
+        log.info("Generation %s loaded in %.2f s.", generation, took, extra=told)
         return snapshot
 
     def _encoder_for(self, generation: store.Generation) -> Encoder:
@@ -201,7 +206,8 @@ class Keeper:
         self._metrics.serving(snapshot.id, snapshot.model, snapshot.encoder.provider, counts)
         self._metrics.swaps.labels("swapped").inc()
         self.readiness.set(True, provider_fault(self._settings.provider, snapshot.encoder.provider))
-        log.info("Generation %s is served now (model %s).", snapshot.id, snapshot.model)
+        told = event("generation-served", generation=snapshot.id, model=snapshot.model)
+        log.info("Generation %s is served now (model %s).", snapshot.id, snapshot.model, extra=told)
 
     def _serving(self) -> Snapshot:
         if self.holder.current is None:
@@ -242,7 +248,8 @@ class Keeper:
             raise
         except UNFIT as error:
             self._metrics.swaps.labels("refused").inc()
-            log.error("Generation %s is refused: %s", generation, error)
+            told = event("generation-refused", generation=generation)
+            log.error("Generation %s is refused: %s", generation, error, extra=told)
             raise GenerationRefused(generation, error) from error
 
     def _poll(self) -> None:
@@ -268,7 +275,7 @@ class Keeper:
             with self.holder.borrow() as snapshot:
                 send_canary(snapshot, self._limits)
         except Exception as error:
-            log.exception("The canary did not come through.")
+            log.exception("The canary did not come through.", extra=event("canary-failed"))
             self._metrics.canary_failures.inc()
             self.readiness.degrade("canary", str(error) or type(error).__name__)
             self.readiness.set(False)
@@ -292,3 +299,10 @@ class Keeper:
 
     async def _on_owner(self, work: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(self._owner.submit(work))
+
+
+def _told(what: str, swap: Swap) -> Swap:
+    """In the log, with the request and the key that asked for it."""
+    told = event(what, generation=swap.generation, previous=swap.previous, key=current().key)
+    log.info("Generation %s was asked for in place of %s.", swap.generation, swap.previous, extra=told)
+    return swap

@@ -14,6 +14,7 @@ from service.keys import Keys
 from service.metrics import Metrics
 from service.search import Searcher
 from service.settings import Settings
+from service.tracing import Traces
 from service.watch import Keeper
 
 
@@ -28,6 +29,7 @@ class Service:
     searcher: Searcher
     admission: Admission
     metrics: Metrics
+    traces: Traces | None
 
 
 async def _service(request: Request) -> Service:  # not `def`: that would cost every request a thread

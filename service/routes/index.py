@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Security
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
+from service.account import current
 from service.schemas import CollectionInfo, IndexAnswer, LimitsAnswer, SwapAnswer
 from service.snapshot import Snapshot
 from service.watch import Swap
@@ -25,7 +26,7 @@ def _operator(
     _shown_on_the_page: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
-    service.keys.operator(authorization or "")
+    current().key = service.keys.operator(authorization or "").name
 
 
 @router.get("/index", summary="What is being served")

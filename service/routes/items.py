@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from indexer.store import CollectionName as Collection
 from indexer.store import Item
+from service.account import current
 from service.byte_range import stream_slice, wanted_range
 from service.hang_up import while_connected
 from service.item_path import item_url
@@ -135,6 +136,7 @@ async def item_neighbours(
     """The items of `target` nearest to this one; in its own collection an item is never its own neighbour."""
     other: Collection = "captions" if collection == "images" else "images"
     wanted = chosen_k(k, service.settings)
+    current().modalities.add(MODALITY[collection])
     async with while_connected(request):
         found = await service.searcher.neighbours(collection, id, target or other, wanted)
     return phrase(found, response)

@@ -58,7 +58,6 @@ async def problem(name: str) -> ProblemKind:
 
 def install(app: FastAPI, page: Path = PAGE) -> None:
     """Serve the page at / and /page/, and Swagger UI at /docs from assets that fastapi-offline carries."""
-    app.include_router(router)
     static = _Revalidated(directory=page, html=True)
 
     async def front(request: Request) -> Response:

@@ -30,7 +30,9 @@ class ReadyAnswer(BaseModel):
 
 
 class ProblemAnswer(BaseModel):
-    """RFC 9457: `type` is stable and may be opened, `detail` is one sentence on this very request."""
+    """RFC 9457: `type` is stable and may be opened, `detail` is one sentence on this very request, and the
+    server's log has more under `request_id`.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,6 +43,7 @@ class ProblemAnswer(BaseModel):
                     "status": 422,
                     "detail": "The file ends before its first frame is complete.",
                     "instance": "/v1/search/images",
+                    "request_id": "5b0f6c4e7f0e4f3d9c53a5e0c6c1a7d2",
                 }
             ]
         }
@@ -50,6 +53,7 @@ class ProblemAnswer(BaseModel):
     status: int
     detail: str
     instance: str
+    request_id: str
 
 
 class ProblemKind(BaseModel):

@@ -69,7 +69,7 @@ def test_serving_images_ask_readyz_for_their_health(stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "extras"), [("build-cpu", "cpu"), ("build-gpu", "gpu"), ("build-train", "cpu,train")]
+    ("stage", "extras"), [("build-cpu", "cpu,otel"), ("build-gpu", "gpu,otel"), ("build-train", "cpu,train")]
 )
 def test_images_install_as_the_makefile_does(stage: str, extras: str) -> None:
     runs = [rest for word, rest in stages()[stage][1] if word == "RUN"]

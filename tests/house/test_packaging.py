@@ -39,6 +39,9 @@ SHARED = {
     "google.api_core": "google-api-core",
     "google.auth": "google-auth",
     "google.cloud": "google-cloud-texttospeech",
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry": "opentelemetry-api",
 }
 
 
@@ -97,7 +100,7 @@ def closure(*extras: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("room", "extras"),
-    [("service", ["cpu"]), ("indexer", ["cpu"]), ("training", ["cpu", "train", "google", "ray"])],
+    [("service", ["cpu", "otel"]), ("indexer", ["cpu"]), ("training", ["cpu", "train", "google", "ray"])],
 )
 def test_every_import_is_declared(room: str, extras: list[str]) -> None:
     declared = names(PROJECT["dependencies"] + [line for extra in extras for line in EXTRAS[extra]])
@@ -110,7 +113,7 @@ def test_every_import_is_declared(room: str, extras: list[str]) -> None:
 
 
 def test_every_declared_dependency_is_imported() -> None:
-    extras = EXTRAS["cpu"] + EXTRAS["train"] + EXTRAS["google"] + EXTRAS["ray"]
+    extras = EXTRAS["cpu"] + EXTRAS["train"] + EXTRAS["google"] + EXTRAS["ray"] + EXTRAS["otel"]
     declared = names(PROJECT["dependencies"] + extras)
     imported = {name for room in ROOMS for name in foreign_distributions(ROOT / room)}
     assert declared - imported - set(UNIMPORTED) == set()

@@ -1,8 +1,12 @@
 """One corpus, one index and one app for all tests that only read them."""
 
+import json
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -10,6 +14,7 @@ from starlette.testclient import TestClient
 
 from indexer.bundle import Bundle
 from service.app import create_app
+from service.logs import AsJson
 from service.settings import Settings
 from tests.fixtures.local_client import LocalClient
 from tests.fixtures.tiny_index import add_generation, make_corpus
@@ -48,3 +53,18 @@ def app(index: Path) -> FastAPI:
 def client(app: FastAPI) -> Iterator[TestClient]:
     with LocalClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What was logged as JSON since the test began."""
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(AsJson())
+    ours = logging.getLogger("service")
+    level = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    ours.removeHandler(handler)
+    ours.setLevel(level)

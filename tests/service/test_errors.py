@@ -62,7 +62,8 @@ def check_problem(answer: Any, status: int, name: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
-    assert set(body) == {"type", "title", "status", "detail", "instance"}
+    assert set(body) == {"type", "title", "status", "detail", "instance", "request_id"}
+    assert body["request_id"] == answer.headers["x-request-id"]
     assert body["type"] == f"/problems/{name}"
     assert body["status"] == status
     assert body["title"] == PROBLEMS[name].title

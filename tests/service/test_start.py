@@ -113,6 +113,39 @@ def _refused_from_now_on(port: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(("workers", "first"), [(1, "ready"), (2, "starting")])
+def test_as_json_every_line_from_start_to_stop_is_an_object(index: Path, workers: int, first: str) -> None:
+    options = ("--index", str(index), "--port", "0", "--workers", str(workers), "--log-format", "json")
+    command = [sys.executable, "-m", "service", *options]
+    with subprocess.Popen(
+        command, env=_environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        told: list[dict[str, object]] = []
+        while not told or told[-1].get("event") != first:
+            told.append(json.loads(process.stderr.readline()))
+        found = re.search(r"http://[\w.:]+", str(told[-1]["message"]))
+        assert found is not None
+        _until(lambda: _get(f"{found[0]}/v1/index")["generation"] is not None)
+        process.send_signal(signal.SIGTERM)
+        printed, rest = process.communicate(timeout=60)
+    told += map(json.loads, rest.splitlines())
+    assert printed == ""
+    assert process.returncode == 0
+    events = [line["event"] for line in told if "event" in line]
+    assert events.count("generation-served") == events.count("stopped") == workers
+    (request,) = (line for line in told if line.get("event") == "request")
+    assert (request["route"], request["status"]) == ("/v1/index", 200)
+
+
+def test_as_json_a_failed_start_is_an_object(tmp_path: Path) -> None:
+    done = _run("--index", str(tmp_path / "nothing"), "--log-format", "json")
+    assert done.returncode == 1
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["event"], line["level"]) == ("failed", "critical")
+    assert "indexer build" in line["message"]
+
+
 def test_variables_say_what_options_do_not(index: Path) -> None:
     with _running(SAYSEE_INDEX=str(index), SAYSEE_PORT="0", SAYSEE_MAX_K="7", SAYSEE_DEFAULT_K="3") as (
         _,
@@ -282,6 +315,7 @@ from service.settings import Settings
 with LocalClient(create_app(Settings(index=Path(sys.argv[1])))) as client:
     assert client.get("/readyz").json()["status"] == "ready"
 heavy = {"torch", "torchvision", "timm", "transformers", "onnx", "scipy", "pandas", "matplotlib", "soundfile"}
+heavy |= {"opentelemetry", "google.protobuf", "requests"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run(
