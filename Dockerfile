@@ -19,14 +19,14 @@ RUN python -m venv /opt/venv
 COPY pyproject.toml constraints.txt LICENSE README.md ./
 
 FROM metadata AS build-cpu
-RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[cpu,otel]'
+RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[cpu,map,otel]'
 COPY indexer indexer
 COPY training training
 COPY service service
 RUN python -m pip install --no-cache-dir --no-deps .
 
 FROM metadata AS build-gpu
-RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[gpu,otel]'
+RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[gpu,map,otel]'
 COPY indexer indexer
 COPY training training
 COPY service service

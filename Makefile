@@ -41,13 +41,13 @@ python-check:
 .venv/.ready: pyproject.toml constraints.txt | python-check
 	@echo "[1/5] Environment: installing the serving set (no torch) into .venv; about a minute the first time"
 	@$(PYTHON) -m venv .venv
-	@$(SERVE) $(INSTALL) --editable '.[cpu]'
+	@$(SERVE) $(INSTALL) --editable '.[cpu,map]'
 	@touch $@
 
 .venv-test/.ready: pyproject.toml constraints.txt | python-check
 	@echo "Environment: installing the serving, training and test sets into .venv-test; about 5.6 GB, some minutes the first time"
 	@$(PYTHON) -m venv .venv-test
-	@$(TEST) $(INSTALL) --editable '.[cpu,train,dev]'
+	@$(TEST) $(INSTALL) --editable '.[cpu,map,train,dev]'
 	@touch $@
 
 .venv-train/.ready: pyproject.toml constraints.txt | python-check

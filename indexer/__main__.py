@@ -47,6 +47,14 @@ def build_command(
         ),
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Serve the new generation at once.")] = False,
+    make_map: Annotated[
+        bool | None,
+        typer.Option(
+            "--map/--no-map",
+            help="A map of the joint space for the web page; made where the extra `map` is installed, "
+            "if not said.",
+        ),
+    ] = None,
     kind: Annotated[KindName, typer.Option(help="The kind of index; flat is exact.")] = "flat",
     engine: Annotated[EngineName, typer.Option(help="Where embedding runs.")] = "local",
     provider: Annotated[ProviderName, typer.Option(help="What the encoder runs on.")] = "auto",
@@ -76,6 +84,7 @@ def build_command(
                 provider=provider,
                 threads=threads,
                 promote_it=promote,
+                map_it=make_map,
                 progress=progress,
             )
         _print(answer.result, answer.text, as_json)

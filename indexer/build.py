@@ -6,7 +6,6 @@ find the disk full: what serves is untouched, and the next build goes on from th
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Collection, Mapping
@@ -23,15 +22,18 @@ from indexer.corpus import Corpus
 from indexer.durable import naming_a_full_disk
 from indexer.embeddings import Embeddings
 from indexer.encoder import Encoder, Provider
+from indexer.indexing import add_map, index_collection
 from indexer.ingest import ingest
 from indexer.media import MediaLimits
 from indexer.preflight import BuildError, check, nothing_usable
 from indexer.progress import Progress, Silent
+from indexer.projection import can_project
 from indexer.store import (
     CollectionManifest,
     CollectionName,
     GenerationWriter,
     Item,
+    MapManifest,
     Skipped,
     promote,
     sole_builder,
@@ -39,9 +41,6 @@ from indexer.store import (
 from indexer.store.layout import EMBEDDINGS, GENERATIONS
 
 __all__ = ["BuildError", "BuildReport", "CollectionReport", "build"]
-
-RECALL_SAMPLE = 200
-"""Queries by which the recall of an index is measured against exact search."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class BuildReport:
     fingerprint: str
     provider: str
     collections: dict[CollectionName, CollectionReport]
+    map: MapManifest | None
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,11 +93,13 @@ def build(
     threads: int | None = None,
     provider: Provider = "auto",
     promote_it: bool = False,
+    map_it: bool | None = None,
     limits: MediaLimits | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Index `images` and `captions` (at least one) with the bundle as a new generation of the index.
 
+    With `map_it` a map of the joint space is made, too; None: where the extra `map` is installed.
     `only` (metadata key -> values, one of which must be there) picks lines of sources that are .jsonl files.
     BuildError, CorpusError, BundleError, EncoderError, AnnError, BuildConflict, DiskFull: each one sentence;
     an ExceptionGroup where several sources, or the bundle too, are wrong.
@@ -112,6 +114,9 @@ def build(
         raise BuildError(f"The kind {kind!r} does not exist; there is {', '.join(ann.KINDS)}.")
     if engine != "local":
         raise BuildError(f"The engine {engine!r} does not exist; there is local.")
+    if map_it and not can_project():
+        raise BuildError("A map needs scikit-learn: `pip install 'saysee[map]'`, or build with --no-map.")
+    map_it = can_project() if map_it is None else map_it
     progress = progress or Silent()
     threads, limits = threads or available_cores(), limits or MediaLimits()
     with progress.stage("checking bundle and sources"):
@@ -125,14 +130,14 @@ def build(
             for name, corpus in corpora.items():
                 embedded[name] = _embed(name, corpus, writer, encoder, index, threads, limits, progress)
             manifests: dict[CollectionName, CollectionManifest] = {}
+            vectors = {name: one.vectors_ND for name, one in embedded.items()}
             for name, corpus in corpora.items():
-                # Asked as it will be: by vectors of the other modality, where there are any.
-                asking = next((other for other in embedded if other != name), name)
-                queries_QD = _sample(embedded[asking].vectors_ND)
                 with progress.stage(f"{name}: {kind} index"):
-                    manifests[name] = _index(
-                        name, corpus, writer, embedded[name].vectors_ND, queries_QD, kind, threads, index
-                    )
+                    manifests[name] = index_collection(name, corpus, writer, vectors, kind, threads, index)
+            made_map = None
+            if map_it:
+                with progress.stage("map of the joint space"):
+                    made_map = add_map(writer, vectors)
             with progress.stage("writing the generation"):
                 generation = writer.commit(manifests)
         if promote_it:
@@ -155,6 +160,7 @@ def build(
             )
             for name, part in manifests.items()
         },
+        map=made_map,
         seconds=time.monotonic() - started,
     )
 
@@ -203,42 +209,3 @@ def _embed(
         vectors.flush()
         vectors_ND = np.memmap(vectors, np.float32, "r", shape=(count, encoder.dim))
     return _Embedded(vectors_ND, new, time.monotonic() - started)
-
-
-def _index(
-    name: CollectionName,
-    corpus: Corpus,
-    writer: GenerationWriter,
-    vectors_ND: NDArray[np.float32],
-    queries_QD: NDArray[np.float32],
-    kind: str,
-    threads: int,
-    index: Path,
-) -> CollectionManifest:
-    """Write the FAISS file of a collection and say how well it finds what exact search finds."""
-    made = ann.build(kind, vectors_ND, threads=threads)
-    length_bytes = writer.add_index(name, made)
-    recall = ann.measured_recall(made, vectors_ND, queries_QD)
-    made.close()
-    return CollectionManifest(
-        count=made.count,
-        dim=made.dim,
-        kind=kind,
-        parameters=dict(ann.KINDS[kind].defaults),
-        recall_at_10=recall,
-        recall_sample=len(queries_QD),
-        bytes=length_bytes,
-        skipped={
-            reason: Skipped(skipped, tuple(corpus.skips.examples[reason]))
-            for reason, skipped in corpus.skips.counts.most_common()
-        },
-        source=corpus.source,
-        root=str(corpus.root),
-        root_from_index=os.path.relpath(corpus.root, index.absolute()),
-    )
-
-
-def _sample(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most RECALL_SAMPLE vectors, evenly spread and the same at every build."""
-    rows = np.unique(np.linspace(0, len(vectors_ND) - 1, RECALL_SAMPLE).round().astype(np.int64))
-    return np.asarray(vectors_ND[rows])

@@ -12,6 +12,7 @@ from indexer.encoder import Provider
 from indexer.progress import Progress
 from indexer.store import (
     GenerationManifest,
+    MapManifest,
     Pruned,
     Skipped,
     current_generation,
@@ -47,6 +48,7 @@ def build_index(
     provider: Provider,
     threads: int | None,
     promote_it: bool,
+    map_it: bool | None,
     progress: Progress,
 ) -> Answer:
     report = build(
@@ -60,9 +62,10 @@ def build_index(
         provider=provider,
         threads=threads,
         promote_it=promote_it,
+        map_it=map_it,
         progress=progress,
     )
-    return Answer(report.to_dict(), _told_build(report, index))
+    return Answer(report.to_dict(), _told_build(report, index, map_wanted=map_it is not False))
 
 
 def list_index(index: Path) -> Answer:
@@ -106,7 +109,7 @@ def prune_index(index: Path, keep: int, *, drop_rollback: bool, embeddings: bool
     return Answer(asdict(pruned), _told_pruned(pruned))
 
 
-def _told_build(report: BuildReport, index: Path) -> str:
+def _told_build(report: BuildReport, index: Path, *, map_wanted: bool) -> str:
     lines = [f"Generation {report.generation}, by {report.fingerprint[:12]} on {report.provider}:"]
     for name, part in report.collections.items():
         lines.append(
@@ -114,6 +117,10 @@ def _told_build(report: BuildReport, index: Path) -> str:
             f"recall@10 {part.recall_at_10:.3f}, {part.seconds:.1f} s"
         )
         lines.extend(_told_skips(part.skipped))
+    if report.map is not None:
+        lines.append(f"  map: {_told_map(report.map)}")
+    elif map_wanted:
+        lines.append("  no map: scikit-learn is not installed (`pip install 'saysee[map]'` brings it)")
     if not report.promoted:
         lines.append(f"Next, to serve it: python -m indexer promote {report.generation} --index {index}")
     elif report.previous:
@@ -147,6 +154,11 @@ def _told_counts(manifest: GenerationManifest) -> str:
     return f"{counts}, by {manifest.bundle_name} {manifest.fingerprint[:12]}"
 
 
+def _told_map(made: MapManifest) -> str:
+    points = " and ".join(f"{count:,} {name}" for name, count in made.points.items())
+    return f"{points}, {made.method}, seed {made.seed}"
+
+
 def _told_manifest(manifest: GenerationManifest) -> str:
     lines = [
         f"Generation {manifest.id}, created {manifest.created}, after {manifest.parent or 'none'}",
@@ -158,6 +170,8 @@ def _told_manifest(manifest: GenerationManifest) -> str:
             f"recall@10 {part.recall_at_10:.3f} over {part.recall_sample} queries, {part.bytes:,} bytes"
         )
         lines.extend(_told_skips(part.skipped))
+    if manifest.map is not None:
+        lines.append(f"  map: {_told_map(manifest.map)}")
     total = sum(record.bytes for record in manifest.files.values())
     lines.append(f"  {len(manifest.files)} files, {total:,} bytes")
     return "\n".join(lines)

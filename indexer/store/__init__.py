@@ -8,6 +8,7 @@ from indexer.store.errors import (
     GenerationDamaged,
     IndexNotFound,
     MediaGone,
+    NoMap,
     NothingToRollBack,
     NoThumbnail,
     RollbackLost,
@@ -16,7 +17,7 @@ from indexer.store.errors import (
     UnknownGeneration,
     UnknownItem,
 )
-from indexer.store.generation import Generation, Hit, MediaFile
+from indexer.store.generation import Generation, Hit, MediaFile, Place
 from indexer.store.history import current_generation
 from indexer.store.items import Item
 from indexer.store.lifecycle import (
@@ -34,8 +35,10 @@ from indexer.store.manifest import (
     CollectionManifest,
     CollectionName,
     GenerationManifest,
+    MapManifest,
     Skipped,
 )
+from indexer.store.map import MapPoints
 from indexer.store.prune import Pruned, prune
 from indexer.store.writer import GenerationWriter, sole_builder
 
@@ -56,10 +59,14 @@ __all__ = [
     "IndexNotFound",
     "Item",
     "Listed",
+    "MapManifest",
+    "MapPoints",
     "MediaFile",
     "MediaGone",
+    "NoMap",
     "NoThumbnail",
     "NothingToRollBack",
+    "Place",
     "Pruned",
     "RollbackLost",
     "Skipped",

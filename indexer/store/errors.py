@@ -9,6 +9,7 @@ StoreError
 ├── UnknownCollection      neither images nor captions, or not in this generation
 ├── UnknownItem            no item of that id
 ├── NoThumbnail            the item has none
+├── NoMap                  the generation was built without one
 ├── MediaGone              the media file was moved, deleted or changed since the build
 ├── BadCursor              a page cursor this index did not give
 ├── NothingToRollBack      no earlier promotion left
@@ -51,6 +52,10 @@ class UnknownItem(StoreError):
 
 class NoThumbnail(StoreError):
     """The item was indexed without a thumbnail."""
+
+
+class NoMap(StoreError):
+    """The generation was built without a map."""
 
 
 class MediaGone(StoreError):

@@ -19,13 +19,15 @@ from indexer.store.cursor import read_cursor, write_cursor
 from indexer.store.errors import (
     GenerationDamaged,
     MediaGone,
+    NoMap,
     NoThumbnail,
     UnknownCollection,
     UnknownItem,
 )
 from indexer.store.items import Item, ItemsReader
-from indexer.store.layout import ITEMS_FILE, faiss_file
+from indexer.store.layout import ITEMS_FILE, MAP_FILE, faiss_file
 from indexer.store.manifest import CollectionManifest, CollectionName
+from indexer.store.map import read_map
 from indexer.store.soundness import check_generation
 
 THUMBNAIL_MIME = "image/webp"
@@ -48,6 +50,14 @@ class MediaFile(NamedTuple):
     offset: int
     size_bytes: int
     mime: str
+
+
+class Place(NamedTuple):
+    """Where an item lies on the map, each coordinate from -1 to 1."""
+
+    id: str
+    x: float
+    y: float
 
 
 class Generation:
@@ -74,6 +84,9 @@ class Generation:
         self._checked_media: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._indices: dict[str, ann.AnnIndex] = {}
         roots = {name: _root(folder, part) for name, part in self.manifest.collections.items()}
+        counts = {name: part.count for name, part in self.manifest.collections.items()}
+        # Read now: a generation deleted while it serves keeps answering.
+        self._map = None if self.manifest.map is None else read_map(folder / MAP_FILE, counts)
         self._items = ItemsReader(folder / ITEMS_FILE, roots)
         try:
             for name, part in self.manifest.collections.items():
@@ -170,6 +183,21 @@ class Generation:
         """The embedding of the item as the index keeps it, float32 [D]."""
         item = self.item(collection, item_id)
         return self._indices[collection].vector(item.row)
+
+    def map(self) -> dict[CollectionName, list[Place]]:
+        """The items on the map of the joint space, by collection, in the order of their rows; or NoMap."""
+        if self._map is None:
+            raise NoMap(
+                f"Generation {self.id} was built without a map: build one with scikit-learn installed "
+                "(`pip install 'saysee[map]'`) and without --no-map."
+            )
+        places: dict[CollectionName, list[Place]] = {}
+        for name, points in self._map.items():
+            rows = points.rows_N.tolist()
+            ids = self._items.ids(name, rows)
+            xy = points.xy_N2.tolist()
+            places[name] = [Place(ids[row], x, y) for row, (x, y) in zip(rows, xy, strict=True)]
+        return places
 
     def close(self) -> None:
         """Free the indices and close the files; questions asked later raise GenerationClosed or AnnError."""

@@ -128,6 +128,12 @@ class ItemsReader:
             )
             return {row: (item_id, json.loads(metadata)) for row, item_id, metadata in found}
 
+    def ids(self, collection: CollectionName, rows: list[int]) -> dict[int, str]:
+        """The id of each row."""
+        with self._lease() as connection:
+            asked = f"SELECT row, id FROM {collection} WHERE row IN (SELECT value FROM json_each(?))"
+            return dict(connection.execute(asked, (json.dumps(rows),)).fetchall())
+
     def page(self, collection: CollectionName, after: str | None, limit: int) -> list[Item]:
         """At most `limit` items in the order of their ids, those after the id `after`."""
         with self._lease() as connection:

@@ -24,6 +24,7 @@ TRASH_PREFIX = ".trash-"
 
 MANIFEST = "manifest.json"
 ITEMS_FILE = "items.sqlite"
+MAP_FILE = "map.npz"
 BUNDLE_FOLDER = "bundle"
 
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")

@@ -110,6 +110,8 @@ def verify(path: Path | str, generation: str) -> list[str]:
             if part.count:
                 first = opened.items(name, 1)[0][0]
                 opened.search(name, opened.vector(name, first.id)[None, :], 1)
+        if manifest.map is not None:
+            opened.map()
     except (StoreError, ann.AnnError) as error:
         return [str(error)]
     finally:

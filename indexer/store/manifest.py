@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from indexer.closeness import Closeness
+from indexer.media.sniff import Modality
 from indexer.store.errors import GenerationDamaged
 from indexer.store.layout import MANIFEST
 
@@ -20,6 +22,7 @@ CollectionName = Literal["images", "captions"]
 COLLECTIONS: tuple[CollectionName, ...] = get_args(CollectionName)
 
 _T = TypeVar("_T")
+_N = TypeVar("_N", bound=str)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class CollectionManifest:
     source: str  # what the operator named: a folder or a file
     root: str  # absolute
     root_from_index: str  # the same folder seen from the index, for when both are moved together
+    closeness: dict[Modality, Closeness] = field(default_factory=dict)  # by what is asked with
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,15 @@ class FileRecord:
 
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class MapManifest:
+    """How the map of the joint space was made: how many items of each collection are on it."""
+
+    method: str
+    seed: int
+    points: dict[CollectionName, int]
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class GenerationManifest:
     bundle_name: str
     collections: dict[CollectionName, CollectionManifest]
     files: dict[str, FileRecord]
+    map: MapManifest | None = None
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -102,6 +116,7 @@ def read_generation_manifest(folder: Path) -> GenerationManifest:
             for name, part in fields.get("files", dict).items()
             for record in [_Fields(part, path, f"files.{name}.")]
         },
+        map=_map(fields),
     )
     if manifest.id != folder.name:
         raise GenerationDamaged(
@@ -127,6 +142,36 @@ def _collection(fields: _Fields) -> CollectionManifest:
         source=fields.get("source", str),
         root=fields.get("root", str),
         root_from_index=fields.get("root_from_index", str),
+        closeness={
+            modality: _closeness(_Fields(part, fields.path, f"{fields.prefix}closeness.{modality}."))
+            for modality, part in fields.optional("closeness", get_args(Modality))
+        },
+    )
+
+
+def _closeness(fields: _Fields) -> Closeness:
+    def score(key: str) -> float:
+        return float(fields.get(key, (int, float)))
+
+    return Closeness(
+        chance_median=score("chance_median"),
+        chance_p99=score("chance_p99"),
+        nearest_p25=score("nearest_p25"),
+        nearest_p95=score("nearest_p95"),
+        sample=fields.get("sample", int),
+    )
+
+
+def _map(fields: _Fields) -> MapManifest | None:
+    """None where the generation has no map, as none had before there were maps."""
+    if fields.document.get("map") is None:
+        return None
+    told = _Fields(fields.get("map", dict), fields.path, "map.")
+    points = _Fields(told.get("points", dict), fields.path, "map.points.")
+    return MapManifest(
+        method=told.get("method", str),
+        seed=told.get("seed", int),
+        points={name: points.get(name, int) for name in COLLECTIONS if name in points.document},
     )
 
 
@@ -151,6 +196,10 @@ class _Fields:
             )
         return value
 
-    def children(self, key: str, names: tuple[CollectionName, ...]) -> list[tuple[CollectionName, object]]:
+    def children(self, key: str, names: tuple[_N, ...]) -> list[tuple[_N, object]]:
         parts = self.get(key, dict)
         return [(name, parts[name]) for name in names if name in parts]
+
+    def optional(self, key: str, names: tuple[_N, ...]) -> list[tuple[_N, object]]:
+        """The same of an object that older manifests do not have."""
+        return self.children(key, names) if key in self.document else []

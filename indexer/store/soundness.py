@@ -7,7 +7,7 @@ from pathlib import Path
 from indexer.bundle import Bundle, BundleError, open_bundle
 from indexer.durable import sha256_file
 from indexer.store.errors import FingerprintMismatch, GenerationDamaged
-from indexer.store.layout import BUNDLE_FOLDER, ITEMS_FILE, MANIFEST, faiss_file
+from indexer.store.layout import BUNDLE_FOLDER, ITEMS_FILE, MANIFEST, MAP_FILE, faiss_file
 from indexer.store.manifest import GenerationManifest, read_generation_manifest
 
 
@@ -49,6 +49,8 @@ def altered_files(folder: Path, manifest: GenerationManifest) -> list[str]:
         except OSError as error:
             problems.append(f"{name} cannot be read ({error.strerror})")
     needed = {ITEMS_FILE, f"{BUNDLE_FOLDER}/{MANIFEST}", *map(faiss_file, manifest.collections)}
+    if manifest.map is not None:
+        needed.add(MAP_FILE)
     problems.extend(f"{name} has no digest in the manifest" for name in sorted(needed - set(manifest.files)))
     return problems
 

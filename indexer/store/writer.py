@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from indexer.store.layout import (
     GENERATIONS,
     ITEMS_FILE,
     MANIFEST,
+    MAP_FILE,
     TRASH_PREFIX,
     UNFINISHED_PREFIX,
     faiss_file,
@@ -41,7 +42,9 @@ from indexer.store.manifest import (
     CollectionName,
     FileRecord,
     GenerationManifest,
+    MapManifest,
 )
+from indexer.store.map import MapPoints, write_map
 
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -77,6 +80,7 @@ class GenerationWriter:
         self._bundle = bundle
         self._committed = False
         self._files: dict[str, FileRecord] = {}
+        self._map: MapManifest | None = None
         self.folder = index / GENERATIONS / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}"
 
     def __enter__(self) -> GenerationWriter:
@@ -98,6 +102,14 @@ class GenerationWriter:
         self._files[name] = FileRecord(digest, (self.folder / name).stat().st_size)
         return self._files[name].bytes
 
+    def add_map(self, points: Mapping[CollectionName, MapPoints], method: str, seed: int) -> MapManifest:
+        """Write the map; what the manifest will say of it."""
+        write_map(self.folder / MAP_FILE, points)
+        fsync_file(self.folder / MAP_FILE)
+        self._record(MAP_FILE)
+        self._map = MapManifest(method, seed, {name: len(one.rows_N) for name, one in points.items()})
+        return self._map
+
     def commit(self, collections: dict[CollectionName, CollectionManifest]) -> str:
         """Make the generation complete and visible; its id. It is not promoted."""
         self.items.finish()
@@ -115,6 +127,7 @@ class GenerationWriter:
             bundle_name=self._bundle.manifest.name,
             collections=collections,
             files=dict(sorted(self._files.items())),
+            map=self._map,
         )
         with (self.folder / MANIFEST).open("w", encoding="utf-8") as file:
             file.write(manifest.to_json())

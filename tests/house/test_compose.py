@@ -69,7 +69,8 @@ def test_serving_images_ask_readyz_for_their_health(stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "extras"), [("build-cpu", "cpu,otel"), ("build-gpu", "gpu,otel"), ("build-train", "cpu,train")]
+    ("stage", "extras"),
+    [("build-cpu", "cpu,map,otel"), ("build-gpu", "gpu,map,otel"), ("build-train", "cpu,train")],
 )
 def test_images_install_as_the_makefile_does(stage: str, extras: str) -> None:
     runs = [rest for word, rest in stages()[stage][1] if word == "RUN"]

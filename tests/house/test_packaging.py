@@ -100,7 +100,11 @@ def closure(*extras: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("room", "extras"),
-    [("service", ["cpu", "otel"]), ("indexer", ["cpu"]), ("training", ["cpu", "train", "google", "ray"])],
+    [
+        ("service", ["cpu", "otel"]),
+        ("indexer", ["cpu", "map"]),
+        ("training", ["cpu", "train", "google", "ray"]),
+    ],
 )
 def test_every_import_is_declared(room: str, extras: list[str]) -> None:
     declared = names(PROJECT["dependencies"] + [line for extra in extras for line in EXTRAS[extra]])
@@ -113,14 +117,16 @@ def test_every_import_is_declared(room: str, extras: list[str]) -> None:
 
 
 def test_every_declared_dependency_is_imported() -> None:
-    extras = EXTRAS["cpu"] + EXTRAS["train"] + EXTRAS["google"] + EXTRAS["ray"] + EXTRAS["otel"]
+    extras = (
+        EXTRAS["cpu"] + EXTRAS["map"] + EXTRAS["train"] + EXTRAS["google"] + EXTRAS["ray"] + EXTRAS["otel"]
+    )
     declared = names(PROJECT["dependencies"] + extras)
     imported = {name for room in ROOMS for name in foreign_distributions(ROOT / room)}
     assert declared - imported - set(UNIMPORTED) == set()
 
 
 def test_the_serving_set_does_not_bring_torch() -> None:
-    assert closure("cpu") & {"torch", "torchvision", "timm", "transformers"} == set()
+    assert closure("cpu", "map") & {"torch", "torchvision", "timm", "transformers"} == set()
 
 
 @pytest.mark.parametrize("package", ["faiss", "onnxruntime"])
@@ -140,7 +146,7 @@ def test_constraints_are_versions_only_and_cover_what_is_installed() -> None:
     pinned = {canonicalize_name(line.partition("==")[0]) for line in lines}
     assert len(pinned) == len(lines)
     installed = {canonicalize_name(found.name) for found in metadata.distributions()}
-    assert (closure("cpu", "train", "dev") & installed) - pinned == set()
+    assert (closure("cpu", "map", "train", "dev") & installed) - pinned == set()
 
 
 @pytest.mark.slow

@@ -62,13 +62,15 @@ def test_from_build_to_prune(sources: tuple[object, ...], index: Path) -> None:
     assert "images: 3 (3 embedded now, 0 reused), recall@10 1.000" in built.stdout
     # Plain lines, as this is no terminal.
     assert re.search(r"^images: vectors: 3 in .* s; 3 embedded now, 0 reused$", built.stderr, re.MULTILINE)
+    assert "map: 3 images and 3 captions, t-sne, seed 0" in built.stdout
     (first,) = answer("list", "--index", index)
     assert not first["current"]
     following = f"Next, to serve it: python -m indexer promote {first['id']} --index {index}"
     assert built.stdout.splitlines()[-1] == following
 
     assert answer("promote", "newest", "--index", index) == {"generation": first["id"], "previous": None}
-    again = run("build", *sources, "--promote")
+    again = run("build", *sources, "--promote", "--no-map")
+    assert "map" not in again.stdout + again.stderr
     assert "images: 3 (0 embedded now, 3 reused)" in again.stdout
     assert re.search(r"^images: vectors: 3 in .* s; 0 embedded now, 3 reused$", again.stderr, re.MULTILINE)
     back = f"It serves now in place of {first['id']}; to go back: python -m indexer rollback --index {index}"
