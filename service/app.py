@@ -103,6 +103,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         docs_url=None,  # both of FastAPI's own pages load their code from a third-party host
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI's own would tell a collector what clients sent; service.tracing tells what is told.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         generate_unique_id_function=lambda route: route.name,  # the names that generated clients will use
         responses=PROBLEM_RESPONSE,
         dependencies=[Depends(refuse_unheeded)],

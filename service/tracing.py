@@ -1,7 +1,7 @@
 """Traces for OpenTelemetry: a span a request, one a stage, and one a run of the model, linked to its stages.
 
-Asked for by OpenTelemetry's own variables; without them nothing of it is imported and no span is made. Spans
-of stages are made at the end of a request from the times in its account, so that nothing waits for them.
+Asked for by OpenTelemetry's own variables; without them its SDK is not imported and no span is made. Spans of
+stages are made at the end of a request from the times in its account, so that nothing waits for them.
 """
 
 from __future__ import annotations

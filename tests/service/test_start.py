@@ -315,7 +315,7 @@ from service.settings import Settings
 with LocalClient(create_app(Settings(index=Path(sys.argv[1])))) as client:
     assert client.get("/readyz").json()["status"] == "ready"
 heavy = {"torch", "torchvision", "timm", "transformers", "onnx", "scipy", "pandas", "matplotlib", "soundfile"}
-heavy |= {"opentelemetry", "google.protobuf", "requests"}
+heavy |= {"opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf", "requests"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run(
