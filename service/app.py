@@ -29,7 +29,7 @@ from service.metrics import Metrics
 from service.openapi import PROBLEM_RESPONSE, describe
 from service.parameters import refuse_unheeded
 from service.rate_limit import RateLimit
-from service.routes import health, index, items, pages, queries
+from service.routes import generations, health, index, items, map, pages, queries
 from service.search import Searcher
 from service.security import SecurityHeaders
 from service.settings import Settings
@@ -44,7 +44,15 @@ _ABOUT = """Say it, see it; show it, hear it: speech and images in one joint spa
 Media comes as the multipart field `file` or as the raw body; options are query parameters. What was sent is
 found out from its bytes alone. Every answer names the generation it came from. Every fault is an RFC 9457
 problem+json whose `type` can be opened."""
-_ROUTERS = (queries.router, items.router, index.router, health.router, pages.router)
+_ROUTERS = (
+    queries.router,
+    items.router,
+    index.router,
+    generations.router,
+    map.router,
+    health.router,
+    pages.router,
+)
 
 
 def create_service(settings: Settings) -> Service:

@@ -91,7 +91,7 @@ def taken_values(settings: Settings) -> dict[str, str]:
         "limit": f"a whole number from 1 to {settings.max_page}",
         "cursor": "the next_cursor of the page before",
         "target": "images or captions",
-        "generation": "the id of a generation, as `python -m indexer list` gives it",
+        "generation": "the id of a generation, as `python -m indexer list` gives it, or newest or current",
         "v": "the id of a generation",
     }
 

@@ -99,6 +99,7 @@ PROBLEMS: dict[str, Problem] = {
         Problem(
             404, "no-thumbnail", "The item has no thumbnail", "The item was indexed without a thumbnail."
         ),
+        Problem(404, "no-map", "There is no map", "The generation being served was built without a map."),
         Problem(404, "unknown-problem", "There is no such problem", "No problem type has that name."),
         Problem(
             405,

@@ -75,6 +75,7 @@ class Keeper:
         self._pace = pace
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generation-owner")
         self._seen: tuple[int, ...] | None = None
+        self.refused: dict[str, str] = {}  # why, by generation; replaced whole, never changed: others read it
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
 
@@ -84,9 +85,12 @@ class Keeper:
         """Serve the current generation, or the last promoted one that is sound; raises the first of UNFIT."""
         self._owner.submit(self._start).result()
 
-    async def promote(self, generation: str) -> Swap:
-        """Serve `generation` from now on. Raises UnknownGeneration, GenerationRefused."""
-        return _told("promoted", await self._on_owner(lambda: self._promote(generation)))
+    async def promote(self, name: str) -> Swap:
+        """Serve from now on the generation of that id, or the one called newest or current.
+
+        Raises UnknownGeneration, GenerationRefused.
+        """
+        return _told("promoted", await self._on_owner(lambda: self._promote(name)))
 
     async def rollback(self) -> Swap:
         """Serve what was served before. Raises NothingToRollBack, GenerationRefused."""
@@ -123,9 +127,7 @@ class Keeper:
             try:
                 snapshot = self._load(generation)
             except UNFIT as error:
-                told = event("generation-refused", generation=generation)
-                log.error("Generation %s cannot be served: %s", generation, error, extra=told)
-                self._metrics.swaps.labels("refused").inc()
+                self._refuse(generation, error)
                 first_error = first_error or error
                 continue
             self._take_up(snapshot)
@@ -201,6 +203,7 @@ class Keeper:
 
     def _take_up(self, snapshot: Snapshot) -> None:
         self.holder.swap(snapshot)
+        self.refused = {name: why for name, why in self.refused.items() if name != snapshot.id}
         manifest = snapshot.generation.manifest
         counts = {str(name): part.count for name, part in manifest.collections.items()}
         self._metrics.serving(snapshot.id, snapshot.model, snapshot.encoder.provider, counts)
@@ -214,8 +217,9 @@ class Keeper:
             raise NotReady
         return self.holder.current
 
-    def _promote(self, generation: str) -> Swap:
+    def _promote(self, name: str) -> Swap:
         serving = self._serving()
+        generation = store.find_generation(self._index, name)
         snapshot = serving if generation == serving.id else self._load_or_refuse(generation)
         try:
             store.promote(self._index, generation)
@@ -247,10 +251,14 @@ class Keeper:
         except store.UnknownGeneration:
             raise
         except UNFIT as error:
-            self._metrics.swaps.labels("refused").inc()
-            told = event("generation-refused", generation=generation)
-            log.error("Generation %s is refused: %s", generation, error, extra=told)
+            self._refuse(generation, error)
             raise GenerationRefused(generation, error) from error
+
+    def _refuse(self, generation: str, error: Exception) -> None:
+        self._metrics.swaps.labels("refused").inc()
+        self.refused = {**self.refused, generation: str(error) or type(error).__name__}
+        told = event("generation-refused", generation=generation)
+        log.error("Generation %s is refused: %s", generation, error, extra=told)
 
     def _poll(self) -> None:
         """Take up the generation that CURRENT names, if it changed since it was looked at last."""

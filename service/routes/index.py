@@ -1,32 +1,16 @@
-"""The index as a whole: what is served, the limits in force, and the operator's two calls."""
+"""The index as a whole: what is served, and the limits in force."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
 
-from fastapi import APIRouter, Depends, Header, Query, Security
-from fastapi.security import HTTPBearer
-from fastapi.security.http import HTTPAuthorizationCredentials
+from fastapi import APIRouter
 
-from service.account import current
-from service.schemas import CollectionInfo, IndexAnswer, LimitsAnswer, SwapAnswer
+from service.schemas import ClosenessInfo, CollectionInfo, IndexAnswer, LimitsAnswer
 from service.snapshot import Snapshot
-from service.watch import Swap
 from service.wiring import Wired
 
 router = APIRouter(prefix="/v1", tags=["index"])
-
-_BEARER = HTTPBearer(
-    auto_error=False, scheme_name="operatorKey", description="An operator key of the server."
-)
-
-
-def _operator(
-    service: Wired,
-    _shown_on_the_page: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> None:
-    current().key = service.keys.operator(authorization or "").name
 
 
 @router.get("/index", summary="What is being served")
@@ -65,32 +49,6 @@ def limits(service: Wired) -> LimitsAnswer:
     )
 
 
-@router.post("/index/promote", summary="Serve another generation", dependencies=[Depends(_operator)])
-async def promote(
-    service: Wired,
-    generation: Annotated[
-        str,
-        Query(
-            description="Its id, as `python -m indexer list` gives it.", examples=["20261121T081502-5f0c2a"]
-        ),
-    ],
-) -> SwapAnswer:
-    """It is loaded, verified and tried aside first; requests under way end on the one they began with."""
-    return _phrase_swap(await service.keeper.promote(generation))
-
-
-@router.post(
-    "/index/rollback", summary="Serve again what was served before", dependencies=[Depends(_operator)]
-)
-async def rollback(service: Wired) -> SwapAnswer:
-    """Back to the generation that was promoted before the current one, model and index together."""
-    return _phrase_swap(await service.keeper.rollback())
-
-
-def _phrase_swap(swap: Swap) -> SwapAnswer:
-    return SwapAnswer(generation=swap.generation, previous=swap.previous, model=swap.model)
-
-
 def _phrase(snapshot: Snapshot) -> IndexAnswer:
     manifest, bundle = snapshot.generation.manifest, snapshot.generation.bundle.manifest
     return IndexAnswer(
@@ -116,7 +74,12 @@ def _phrase(snapshot: Snapshot) -> IndexAnswer:
                 recall_at_10=part.recall_at_10,
                 recall_sample=part.recall_sample,
                 bytes=part.bytes,
+                closeness={
+                    modality: ClosenessInfo(**asdict(measured))
+                    for modality, measured in part.closeness.items()
+                },
             )
             for name, part in manifest.collections.items()
         },
+        map=None if manifest.map is None else manifest.map.points,
     )

@@ -13,6 +13,7 @@ from indexer.store import CollectionName as Collection
 from indexer.store import Item
 from service.account import current
 from service.byte_range import stream_slice, wanted_range
+from service.caching import caching, unchanged
 from service.hang_up import while_connected
 from service.item_path import item_url
 from service.parameters import Cursor, K, Limit, chosen_k, chosen_limit, item_id
@@ -75,10 +76,10 @@ def item_media(
     with service.keeper.holder.borrow() as snapshot:
         item = snapshot.generation.item(collection, id)
         media = snapshot.generation.media(collection, id)
-        headers = _caching(item.sha256, immutable=v == snapshot.id, public=service.keys.reading_is_open)
+        headers = caching(item.sha256, immutable=v == snapshot.id, public=service.keys.reading_is_open)
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Disposition"] = _disposition(id, media.mime)
-    if _unchanged(request, headers["ETag"]):
+    if unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     # Ranges are for GET alone (RFC 9110, 14.2), and for the very file that the client has a part of.
     whole = request.method == "HEAD" or request.headers.get("if-range") not in (None, headers["ETag"])
@@ -109,10 +110,10 @@ def item_thumbnail(
     with service.keeper.holder.borrow() as snapshot:
         item = snapshot.generation.item(collection, id)
         data, mime = snapshot.generation.thumbnail(collection, id)
-        headers = _caching(
+        headers = caching(
             f"{snapshot.id}-{item.row}", immutable=v == snapshot.id, public=service.keys.reading_is_open
         )
-    if _unchanged(request, headers["ETag"]):
+    if unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(data, headers=headers, media_type=mime)
 
@@ -164,20 +165,6 @@ def _summary(collection: Collection, item: Item, generation: str) -> ItemSummary
         thumbnail_url=f"{item_url(collection, item.id, 'thumbnail')}?v={generation}",
         metadata=item.metadata,
     )
-
-
-def _caching(digest: str, *, immutable: bool, public: bool) -> dict[str, str]:
-    """An address that names its generation never changes; any other is asked again, which the ETag makes
-    cheap.
-    """
-    whose = "public" if public else "private"  # what takes a key is in no cache that others share
-    policy = f"{whose}, max-age=31536000, immutable" if immutable else "no-cache"
-    return {"ETag": f'"{digest}"', "Cache-Control": policy}
-
-
-def _unchanged(request: Request, etag: str) -> bool:
-    known = request.headers.get("if-none-match", "")
-    return known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]
 
 
 def _disposition(item_id: str, mime: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from service.schemas.examples import MODALITY
-from service.schemas.index import CollectionInfo, IndexAnswer, LimitsAnswer, SwapAnswer
+from service.schemas.generations import GenerationInfo, GenerationsAnswer, SwapAnswer
+from service.schemas.index import ClosenessInfo, CollectionInfo, IndexAnswer, LimitsAnswer
 from service.schemas.items import ItemAnswer, ItemsPage, ItemSummary
+from service.schemas.map import MapAnswer, MapPlaces
 from service.schemas.queries import (
     BatchAnswer,
     ClipQuery,
@@ -24,10 +26,13 @@ __all__ = [
     "MODALITY",
     "BatchAnswer",
     "ClipQuery",
+    "ClosenessInfo",
     "CollectionInfo",
     "EmbeddingDatum",
     "EmbeddingUsage",
     "EmbeddingsAnswer",
+    "GenerationInfo",
+    "GenerationsAnswer",
     "Hit",
     "IndexAnswer",
     "ItemAnswer",
@@ -37,6 +42,8 @@ __all__ = [
     "ItemsPage",
     "LimitsAnswer",
     "LiveAnswer",
+    "MapAnswer",
+    "MapPlaces",
     "PictureQuery",
     "ProblemAnswer",
     "ProblemKind",

@@ -1,4 +1,4 @@
-"""What is said of the index as a whole, of the limits, and of a swap."""
+"""What is said of the index as a whole, and of the limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from indexer.store import CollectionName as Collection
-from service.schemas.examples import GENERATION, MODEL, example
+from service.schemas.examples import GENERATION, MODEL, Modality, example
+
+
+class ClosenessInfo(BaseModel):
+    """What scores mean, as measured when the collection was indexed."""
+
+    model_config = example(
+        chance_median=0.06, chance_p99=0.67, nearest_p25=0.85, nearest_p95=0.92, sample=200
+    )
+    chance_median: Annotated[float, Field(description="Half the pairs drawn at random score less.")]
+    chance_p99: Annotated[float, Field(description="99 of 100 pairs drawn at random score less.")]
+    nearest_p25: Annotated[
+        float,
+        Field(
+            description="Of indexed items as queries, three in four have a nearest that scores at least this."
+        ),
+    ]
+    nearest_p95: Annotated[float, Field(description="One in twenty has a nearest that scores more.")]
+    sample: Annotated[int, Field(description="Queries this was measured on.")]
 
 
 class CollectionInfo(BaseModel):
@@ -22,6 +40,15 @@ class CollectionInfo(BaseModel):
         recall_at_10=1.0,
         recall_sample=100,
         bytes=524333,
+        closeness={
+            "speech": {
+                "chance_median": 0.06,
+                "chance_p99": 0.67,
+                "nearest_p25": 0.85,
+                "nearest_p95": 0.92,
+                "sample": 200,
+            }
+        },
     )
     count: int
     skipped: Annotated[dict[str, int], Field(description="Files left out of the build, by reason.")]
@@ -31,6 +58,10 @@ class CollectionInfo(BaseModel):
     recall_at_10: Annotated[float, Field(description="Of the index against exact search.")]
     recall_sample: Annotated[int, Field(description="Queries that figure was measured on.")]
     bytes: int
+    closeness: Annotated[
+        dict[Modality, ClosenessInfo],
+        Field(description="By the modality of the query; empty where the build measured none."),
+    ]
 
 
 class IndexAnswer(BaseModel):
@@ -59,8 +90,10 @@ class IndexAnswer(BaseModel):
                 "recall_at_10": 1.0,
                 "recall_sample": 100,
                 "bytes": 524333,
+                "closeness": {},
             }
         },
+        map={"images": 512, "captions": 2560},
     )
     generation: str
     created: str
@@ -77,15 +110,9 @@ class IndexAnswer(BaseModel):
     max_seconds: Annotated[float, Field(description="How much of a clip the model hears.")]
     provider: Annotated[str, Field(description="Where the encoder really runs.")]
     collections: dict[Collection, CollectionInfo]
-
-
-class SwapAnswer(BaseModel):
-    """What a promote or rollback did."""
-
-    model_config = example(generation=GENERATION, previous="20261120T190044-13aa90", model=MODEL)
-    generation: Annotated[str, Field(description="Served from now on.")]
-    previous: Annotated[str, Field(description="Served until now.")]
-    model: str
+    map: Annotated[
+        dict[Collection, int] | None, Field(description="Items on GET /v1/map; null where there is none.")
+    ]
 
 
 class LimitsAnswer(BaseModel):

@@ -72,6 +72,8 @@ def test_the_openapi_document_is_valid_and_whole(document: dict[str, Any]) -> No
         "/v1/items/{collection}/{id}/neighbours",
         "/v1/index",
         "/v1/limits",
+        "/v1/index/generations",
+        "/v1/map",
         "/v1/index/promote",
         "/v1/index/rollback",
         "/livez",
@@ -121,6 +123,7 @@ def test_answers_are_what_the_document_says(client: TestClient) -> None:
     for call, model in (
         ("/v1/index", schemas.IndexAnswer),
         ("/v1/limits", schemas.LimitsAnswer),
+        ("/v1/map", schemas.MapAnswer),
         ("/readyz", schemas.ReadyAnswer),
         ("/livez", schemas.LiveAnswer),
         ("/v1/items/images", schemas.ItemsPage),
