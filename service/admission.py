@@ -80,6 +80,7 @@ class Admission:
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
         self._metrics = metrics
+        metrics.limits(max_waiting, self._longest_wait, deadline_seconds)
         self._tickets: set[Ticket] = set()
         self._cost = 0.0
         self._bytes = 0
@@ -127,6 +128,7 @@ class Admission:
                 self._count(done=self.in_vain(ticket.cost, perf_counter() - began))
             raise
         finally:
+            self._metrics.query_seconds.observe(perf_counter() - began)
             self._count()
             self._tickets.discard(ticket)
             self._cost = self._cost - ticket.cost if self._tickets else 0.0

@@ -66,6 +66,7 @@ def create_service(settings: Settings) -> Service:
         min_seconds=settings.min_seconds,
     )
     metrics = Metrics()
+    metrics.build_info.labels(_version()).set(1)
     pace = Pace()
     keeper = Keeper(settings, limits, threads, metrics, pace)
     admission = Admission(

@@ -88,6 +88,8 @@ class Bookkeeper:
     def _close(self, account: Account, method: str, route: str, status: int, seconds: float) -> None:
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
+        if account.problem is not None:
+            self._metrics.problems.labels(account.problem).inc()
         for query in account.queries:
             for stage, ms in query.gone_through.items():
                 self._metrics.stage_seconds.labels(stage).observe(ms / 1000)

@@ -7,6 +7,7 @@ process began, prometheus_client keeps what each counts in files there, and what
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +18,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from service.stages import STAGES
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_STATM = Path("/proc/self/statm")
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -34,8 +38,14 @@ class Metrics:
             GCCollector(registry=self.registry)
         self.stage_seconds = Histogram(
             "saysee_stage_seconds",
-            "Seconds a query spent in a stage; queue is waiting for a core or a batch.",
+            "Seconds a query spent in a stage that it went through; queue is waiting for a core or a batch.",
             ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.query_seconds = Histogram(
+            "saysee_query_seconds",
+            "Seconds from letting a query in to its end, which is what its deadline is about.",
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -67,6 +77,24 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livemax",
         )
+        self.queue_limit_requests = Gauge(
+            "saysee_queue_limit_requests",
+            "Queries that may be let in at a time.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.queue_limit_seconds = Gauge(
+            "saysee_queue_limit_seconds",
+            "Seconds of work at which queries are turned away.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self.deadline_seconds = Gauge(
+            "saysee_deadline_seconds",
+            "Seconds that a query may take once its body is there.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
         self.batch_size = Histogram(
             "saysee_batch_size",
             "Inputs that went through the model in one run.",
@@ -78,6 +106,12 @@ class Metrics:
             "saysee_turned_away",
             "Queries not answered for want of room (overloaded), time (expired), or for their sender's rate.",
             ["reason"],
+            registry=self.registry,
+        )
+        self.problems = Counter(
+            "saysee_problems",
+            "Requests answered by a problem, by the end of its type.",
+            ["problem"],
             registry=self.registry,
         )
         self.generation_info = Gauge(
@@ -119,6 +153,34 @@ class Metrics:
             multiprocess_mode="livemax",
         )
 
+        self.build_info = Gauge(
+            "saysee_build_info",
+            "1; the label has the version of the service.",
+            ["version"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self.workers = Gauge(
+            "saysee_workers",
+            "Server processes that are alive.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.resident_memory_bytes = Gauge(
+            "saysee_resident_memory_bytes",
+            "Resident memory of all workers; what they share counts in each.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.workers.set(1)
+        # There from the start, or the first of each would be no increase for Prometheus.
+        for reason in ("overloaded", "expired", "rate"):
+            self.turned_away.labels(reason)
+        for outcome in ("swapped", "refused"):
+            self.swaps.labels(outcome)
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+
     def serving(self, generation: str, model: str, provider: str, counts: Mapping[str, int]) -> None:
         """Say which generation is served from now on."""
         _zero(self.generation_info)
@@ -132,6 +194,18 @@ class Metrics:
         _zero(self.degraded)
         for reason in reasons:
             self.degraded.labels(reason).set(1)
+
+    def limits(self, requests: int, seconds: float, deadline_seconds: float) -> None:
+        """Say what may wait at most, and how long an answer may take."""
+        self.queue_limit_requests.set(requests)
+        self.queue_limit_seconds.set(seconds)
+        self.deadline_seconds.set(deadline_seconds)
+
+    def measure_memory(self) -> None:
+        """Say what this process holds at this moment; where there is no /proc it stays 0."""
+        with suppress(OSError):
+            pages = int(_STATM.read_text().split()[1])
+            self.resident_memory_bytes.set(pages * resource.getpagesize())
 
     def exposition(self) -> bytes:
         if not _shared():

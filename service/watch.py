@@ -100,6 +100,7 @@ class Keeper:
         """Look at CURRENT and send canaries, for ever; cancel it to end it."""
         canary_due = time.monotonic() + self._settings.canary_seconds
         while True:
+            self._metrics.measure_memory()
             await asyncio.sleep(self._settings.poll_seconds)
             try:
                 await self._on_owner(self._poll)

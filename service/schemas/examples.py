@@ -14,6 +14,7 @@ MODALITY: dict[Collection, Modality] = {"images": "image", "captions": "speech"}
 
 GENERATION = "20261121T081502-5f0c2a"
 MODEL = "9f2b61c07d3e"
+REQUEST_ID = "5b0f6c4e7f0e4f3d9c53a5e0c6c1a7d2"
 TIMINGS = {"decode": 1.9, "queue": 0.1, "encode": 8.4, "search": 0.3}
 
 

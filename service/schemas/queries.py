@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from indexer.store import CollectionName as Collection
-from service.schemas.examples import GENERATION, MODEL, TIMINGS, Metadata, Modality, example
+from service.schemas.examples import GENERATION, MODEL, REQUEST_ID, TIMINGS, Metadata, Modality, example
 from service.schemas.status import ProblemAnswer
 
 HIT = {
@@ -32,6 +32,7 @@ PROBLEM = {
     "status": 422,
     "detail": "The recording lasts 0.05 s; at least 0.1 s are needed.",
     "instance": "/v1/search/images/batch",
+    "request_id": REQUEST_ID,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from service.schemas.examples import GENERATION, MODEL, example
+from service.schemas.examples import GENERATION, MODEL, REQUEST_ID, example
 
 
 class LiveAnswer(BaseModel):
@@ -43,7 +43,7 @@ class ProblemAnswer(BaseModel):
                     "status": 422,
                     "detail": "The file ends before its first frame is complete.",
                     "instance": "/v1/search/images",
-                    "request_id": "5b0f6c4e7f0e4f3d9c53a5e0c6c1a7d2",
+                    "request_id": REQUEST_ID,
                 }
             ]
         }
