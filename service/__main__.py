@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys
-from service.listener import CannotListen, ending_well
+from service.listener import CannotListen, end_with, ending_well
 from service.logs import event, start_logging
 from service.rate.command import rate_command
 from service.settings import PREFIX, SECRETS, Settings, option_of, sentence_of
@@ -105,7 +105,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        _fail(sentence_of(error, Settings), 2)
+        end_with(sentence_of(error, Settings), 2)
 
 
 def _limit_threads(settings: Settings) -> None:
@@ -120,9 +120,8 @@ def _fail(sentence: str, status: int, settings: Settings | None = None) -> NoRet
     """`settings` once logging has begun: then programs are told in their format."""
     if settings is not None and settings.log_format == "json":
         log.critical(sentence, extra=event("failed"))
-    else:
-        print(f"error: {sentence}", file=sys.stderr, flush=True)
-    raise SystemExit(status)
+        raise SystemExit(status)
+    end_with(sentence, status)
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:

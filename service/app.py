@@ -118,7 +118,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         responses=PROBLEM_RESPONSE,
         dependencies=[Depends(refuse_unheeded)],
     )
-    describe(app)
+    describe(app, reading_is_open=service.keys.reading_is_open)
     app.state.service = service
     errors.install(app)
     for router in _ROUTERS:

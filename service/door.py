@@ -6,6 +6,7 @@ rate. A refusal costs next to nothing, so that a server with too much to do can 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from functools import partial
 
@@ -18,7 +19,8 @@ from service.keys import KeyMissing, KeyRefused, Keys
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
 
-_GUARDED = re.compile(r"/v1/|/metrics$")
+READING = re.compile(r"/v1/|/metrics$")
+"""Paths that take a read key, where there are any."""
 _QUERIES = re.compile(r"/v1/(search/|embeddings$|items/.*/neighbours$)")
 
 
@@ -46,7 +48,7 @@ class Door:
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _GUARDED.match(scope["path"]):
+        if scope["type"] != "http" or not READING.match(scope["path"]):
             await self._app(scope, receive, send)
             return
         is_query = _QUERIES.match(scope["path"])
@@ -55,7 +57,7 @@ class Door:
             key = self._keys.reader(headers.get("authorization", ""), headers.get("cookie", ""))
             current().key = key.name if key is not None else None
             if is_query:
-                client = _address(scope) if key is None else f"key {key.name}"
+                client = _network(scope) if key is None else key.sha256.hex()
                 self._rate.take(client)
                 self._admission.knock()
                 scope["saysee.owe"] = partial(self._rate.owe, client)
@@ -84,5 +86,13 @@ class Door:
             self._admission.hold(-held)
 
 
-def _address(scope: Scope) -> str:
-    return str(scope["client"][0]) if scope.get("client") else "unknown"
+def _network(scope: Scope) -> str:
+    """Who asks without a key: an IPv4 address, or the 64 bits of an IPv6 address that one subscriber has."""
+    address = str(scope["client"][0]) if scope.get("client") else "unknown"
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:  # no TCP: a Unix socket, or a test
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return address
+    return str(known.ipv4_mapped or ipaddress.IPv6Network((int(known), 64), strict=False))

@@ -6,7 +6,6 @@ purpose. Whatever stands in no table is a fault of ours: 500, logged with its tr
 
 from __future__ import annotations
 
-import json
 import logging
 from urllib.parse import quote
 
@@ -46,6 +45,7 @@ from service.found import FileRefused
 from service.keys import KeyMissing, KeyRefused, OperatorCallsOff
 from service.logs import event
 from service.parameters import BadParameter, validation_sentence
+from service.problem_json import problem_json
 from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast
 from service.schemas import ProblemAnswer
@@ -152,12 +152,7 @@ def problem_response(request: Request, error: Exception) -> Response:
     headers = dict(getattr(error, "headers", None) or {})
     if answer.status == 503 and not _says_when(error):
         headers["Retry-After"] = str(RETRY_SECONDS)
-    return Response(
-        json.dumps(answer.model_dump(), ensure_ascii=False),
-        answer.status,
-        headers={**headers, "Cache-Control": "no-store"},
-        media_type="application/problem+json",
-    )
+    return problem_json(answer.model_dump(), answer.status, headers)
 
 
 async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:

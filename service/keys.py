@@ -13,6 +13,7 @@ import ipaddress
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class KeyRefused(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """What is kept of a key; `name` tells whose it is and counts its rate."""
+    """What is kept of a key; `name` tells people whose it is, and several may be one person's."""
 
     role: Role
     name: str
@@ -109,13 +110,20 @@ def load_keys(access: Access) -> Keys:
     keys = [*_from_file(access.keys_file), *_parsed("SAYSEE_KEYS", _secret(access.keys).split(";"))]
     if operator := _secret(access.operator_key):
         keys.append(Key("operator", "operator", _digest(operator)))
+    names: dict[bytes, str] = {}
+    for key in keys:
+        if key.sha256 in names:  # with another role, the first would be the one that counts
+            raise KeysUnusable(
+                f"The keys of {names[key.sha256]!r} and {key.name!r} are one and the same: give it once."
+            )
+        names[key.sha256] = key.name
     made = Keys(keys)
     if access.no_auth and not made.reading_is_open:
         raise KeysUnusable("--no-auth lets everybody read and read keys were given: drop one of the two.")
     if made.reading_is_open and not access.no_auth and not _is_loopback(access.host):
         raise KeysUnusable(
             f"{access.host} can be reached from other machines and there is no read key: make one with "
-            "'python -m service key --file keys.txt' and give --keys-file keys.txt, or let everybody read "
+            "'python -m service key --file keys.txt' and give --keys-file keys.txt, or let everybody in "
             "with --no-auth."
         )
     return made
@@ -163,6 +171,10 @@ def _from_file(path: Path | None) -> Iterator[Key]:
         return
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+        if path.stat().st_mode & stat.S_IWOTH:
+            raise KeysUnusable(
+                f"Everybody on this machine may write {path}, and so add a key to it: chmod o-w {path}."
+            )
     except (OSError, UnicodeDecodeError) as error:
         raise KeysUnusable(
             f"The key file {path} cannot be read ({error}): give another --keys-file."

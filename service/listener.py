@@ -1,18 +1,29 @@
-"""A port that clients can reach, and an end that is no failure. Light: nothing of an index comes in."""
+"""A port that clients can reach, an end that is no failure, a start that cannot be.
+
+Light: nothing of an index comes in.
+"""
 
 from __future__ import annotations
 
 import errno
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 BACKLOG = 2048
 
 
 class CannotListen(Exception):
     """The address cannot be listened on; the message says why and what to do."""
+
+
+def end_with(sentence: str, status: int) -> NoReturn:
+    """End the process with this status and one sentence for whoever started it."""
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    raise SystemExit(status)
 
 
 @contextmanager

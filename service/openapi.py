@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with the one schema that every fault answers in and its own media type."""
+"""The OpenAPI document: FastAPI's, with the schema and media type of every fault, and the keys calls take."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.door import READING
 from service.schemas import ProblemAnswer
 
 _REF = {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}
@@ -17,18 +18,29 @@ PROBLEM_RESPONSE: dict[int | str, dict[str, Any]] = {
         "content": {"application/problem+json": {"schema": _REF}},
     }
 }
+_READ_KEY = {"type": "http", "scheme": "bearer", "description": "A read or operator key of the server."}
 
 
-def describe(app: FastAPI) -> None:
-    """Make the app give this document, made once when it is first asked for."""
+def describe(app: FastAPI, *, reading_is_open: bool) -> None:
+    """Make the app give this document, made once when it is first asked for.
+
+    Where reading is open a key may be sent and none is needed; OpenAPI says so by an empty requirement.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas[ProblemAnswer.__name__] = ProblemAnswer.model_json_schema()
+            components = document["components"]
+            components["schemas"][ProblemAnswer.__name__] = ProblemAnswer.model_json_schema()
+            components["securitySchemes"]["readKey"] = _READ_KEY
+            taken: list[dict[str, list[str]]] = (
+                [{}, {"readKey": []}] if reading_is_open else [{"readKey": []}]
+            )
+            for path, calls in document["paths"].items():
+                for call in calls.values() if READING.match(path) else ():
+                    call.setdefault("security", taken)  # promote and rollback have said what they take
             app.openapi_schema = document
         return app.openapi_schema
 

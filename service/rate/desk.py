@@ -62,13 +62,13 @@ class Desk:
         rater = named(rater)
         with self._lock:
             if pair not in self._pairs:
-                raise RatingRefused(f"there is no pair {pair!r} in these tasks")
+                raise RatingRefused(f"There is no pair {pair[:80]!r} in these tasks.")
             given = self._ledger.given.get(pair, {})
             if rater in given:
-                raise RatingRefused(f"{rater} has rated {pair} already; take it back to rate it again")
+                raise RatingRefused(f"{rater} has rated {pair} already; take it back to rate it again.")
             if len(given) >= self.tasks.raters:
                 raise RatingRefused(
-                    f"{pair} has its {self.tasks.raters} ratings already; go on with the next one"
+                    f"{pair} has its {self.tasks.raters} ratings already; go on with the next one."
                 )
             self._ledger.add(pair, rater, verdict, _now())
             self._held.get(pair, {}).pop(rater, None)
@@ -80,7 +80,7 @@ class Desk:
         with self._lock:
             pair = self._ledger.withdraw(rater, _now())
             if pair is None:
-                raise RatingRefused(f"{rater} has given no rating that could be taken back")
+                raise RatingRefused(f"{rater} has given no rating that could be taken back.")
             return self._turn(rater, pair)
 
     def _turn(self, rater: str, again: str | None = None) -> Turn:
@@ -110,7 +110,7 @@ def named(rater: str) -> str:
     """The name with single spaces. Raises NameRefused."""
     name = " ".join(rater.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise NameRefused(f"a rater's name is 1 to {LONGEST_NAME} printable characters, not {rater[:80]!r}")
+        raise NameRefused(f"A rater's name is 1 to {LONGEST_NAME} printable characters, not {rater[:80]!r}.")
     return name
 
 

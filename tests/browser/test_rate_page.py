@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.keys import Key, Keys
 from service.rate.app import create_app
 from service.rate.desk import Desk
 from service.rate.ledger import Ledger
@@ -26,6 +29,8 @@ expect = sync_api.expect
 
 pytestmark = pytest.mark.browser
 
+KEY = "saysee_a key; for these tests"
+
 
 class Place:
     """The page's address and the file that ratings go into."""
@@ -38,14 +43,29 @@ class Place:
         return [(line["rater"], line["verdict"]) for line in lines]
 
 
+@contextmanager
+def rating_place(folder: Path, keys: Keys, *, audio: bool = False) -> Iterator[Place]:
+    path = make_tasks_folder(folder / "tasks", pairs=4, raters=2, audio=audio)
+    tasks, ratings = read_tasks(path), folder / "ratings.jsonl"
+    with (
+        closing(Ledger(ratings, tasks.id)) as ledger,
+        live_server(create_app(Desk(tasks, ledger), path.parent, keys, ())) as port,
+    ):
+        yield Place(f"http://127.0.0.1:{port}", ratings)
+
+
 @pytest.fixture(params=[False], ids=["text"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    path = make_tasks_folder(tmp_path / "tasks", pairs=4, raters=2, audio=request.param)
-    tasks, ratings = read_tasks(path), tmp_path / "ratings.jsonl"
-    ledger = Ledger(ratings, tasks.id)
-    with live_server(create_app(Desk(tasks, ledger), path.parent)) as port:
-        yield Place(f"http://127.0.0.1:{port}", ratings)
-    ledger.close()
+    with rating_place(tmp_path, Keys(), audio=request.param) as place:
+        yield place
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Iterator[Place]:
+    """Takes a key, and the captions are heard."""
+    key = Key("read", "ana", sha256(KEY.encode()).digest())
+    with rating_place(tmp_path, Keys([key]), audio=True) as place:
+        yield place
 
 
 def open_page(browser: Any, place: Place, width: int = 1100, scheme: str = "light") -> tuple[Any, list[str]]:
@@ -133,6 +153,48 @@ def test_a_caption_is_heard_where_there_is_audio(browser: Any, place: Place) -> 
     assert heard.value.ok
     page.context.close()
     assert troubles == []
+
+
+def test_the_page_asks_for_a_key_and_goes_on_with_it(browser: Any, keyed: Place) -> None:
+    page, _ = open_page(browser, keyed)
+    page.get_by_label("Your name").fill("Ana")
+    page.keyboard.press("Enter")
+    alert, field = page.get_by_role("alert"), page.get_by_label("Key for this service")
+    expect(alert).to_contain_text("asks for a key")
+    expect(field).to_be_focused()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert axe.Axe().run(page).response["violations"] == []
+    field.fill("not this one")
+    page.keyboard.press("Enter")
+    expect(alert).to_contain_text("not known here")
+    field.fill(KEY)
+    page.keyboard.press("Enter")
+    expect(alert).to_be_hidden()
+    expect(field).to_have_count(0)
+    expect(page.locator("#image")).not_to_have_js_property("naturalWidth", 0)
+    with page.expect_response(re.compile("/speech$")) as heard:
+        page.get_by_role("button", name="Play the caption").click()
+    assert heard.value.ok
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#counts")).to_have_text(re.compile("^1 of 4"))
+    assert keyed.verdicts() == [("Ana", "good")]
+    page.context.close()
+
+
+def test_a_key_typed_where_a_pair_is_shown_rates_nothing(browser: Any, keyed: Place) -> None:
+    page, _ = open_page(browser, keyed)
+    page.evaluate("localStorage.setItem('saysee-rater', 'Ana')")
+    page.reload()  # known by name, and without the key that the last session had
+    field = page.get_by_label("Key for this service")
+    field.fill("ab")
+    for key in ("ArrowLeft", "Backspace"):
+        field.press(key)
+    expect(field).to_have_value("b")
+    assert keyed.verdicts() == []
+    field.fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator("#turn")).to_be_visible()
+    page.context.close()
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,37 @@ def test_each_key_has_a_rate_of_its_own(index: Path, tmp_path: Path) -> None:
         assert client.post("/v1/search/images", content=CLIP, headers=bearer(bob)).status_code == 200
 
 
+def test_two_keys_of_one_name_have_a_rate_each(index: Path, tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    keys = [make_key(file, name="alice") for _ in range(2)]
+    settings = Settings(index=index, threads=1, keys_file=file, rate_limit=0.01, rate_burst=1)
+    with LocalClient(create_app(settings)) as client:
+        for wanted in (200, 429):
+            for key in keys:
+                answer = client.post("/v1/search/images", content=CLIP, headers=bearer(key))
+                assert answer.status_code == wanted
+
+
+@pytest.mark.parametrize("again", ["read bob", "operator alice", "read alice"])
+def test_one_key_twice_is_refused_by_the_names_it_has(tmp_path: Path, again: str) -> None:
+    file = tmp_path / "keys.txt"
+    key = make_key(file, name="alice")
+    digest = file.read_text().split()[2]
+    with pytest.raises(KeysUnusable, match=f"'alice' and '{again.split()[1]}' are one and the same"):
+        loaded(keys_file=file, keys=f"{again} {digest}")
+    with pytest.raises(KeysUnusable, match="'alice' and 'operator'"):
+        loaded(keys_file=file, operator_key=key)
+
+
+def test_a_key_file_that_anybody_may_write_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    make_key(file)
+    assert not loaded(keys_file=file).reading_is_open
+    file.chmod(0o666)
+    with pytest.raises(KeysUnusable, match=f"chmod o-w {file}"):
+        loaded(keys_file=file)
+
+
 def test_other_origins_may_ask_only_where_they_are_listed(index: Path, client: TestClient) -> None:
     asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
     assert "access-control-allow-origin" not in client.options("/v1/search/images", headers=asked).headers

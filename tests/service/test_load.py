@@ -7,10 +7,11 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,16 @@ class Answer:
     body: dict[str, Any]
 
 
-def ask(port: int, data: bytes = CLIP, path: str = "/v1/search/images", method: str = "POST") -> Answer:
+def ask(
+    port: int,
+    data: bytes = CLIP,
+    path: str = "/v1/search/images",
+    method: str = "POST",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
-        connection.request(method, path, data)
+        connection.request(method, path, data, headers)
         response = connection.getresponse()
         body = json.loads(response.read())
         headers = {name.lower(): value for name, value in response.getheaders()}
@@ -182,19 +189,19 @@ def test_a_client_that_hangs_up_is_forgotten(index: Path) -> None:
     with serving(index) as (port, app, model):
         model.open.clear()
         connections = []
-        for _ in range(6):
+        for number in range(LANES + 4):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
             connection.request("POST", "/v1/search/images", CLIP)
             connections.append(connection)
-        until(lambda: at_work(app) == 6)
-        until(lambda: model.inputs >= 2)
+            if number < LANES:  # one in each lane, where it stays: from then on nothing can begin
+                until(lambda: model.inputs == len(connections))
+        until(lambda: len(app.state.service.searcher._batcher._waiting) == 4)
         for connection in connections:
             connection.close()
         until(lambda: at_work(app) == 0)
-        begun = model.inputs
         model.open.set()
         assert ask(port).status == 200
-        assert model.inputs == begun + 1
+        assert model.inputs == LANES + 1
         until(lambda: app.state.service.keeper.holder._readers == {})
 
 
@@ -223,6 +230,24 @@ def test_a_client_over_its_rate_is_held_back_and_told_until_when(index: Path) ->
         assert ask(port, b"", "/v1/items/images/scene-0", "GET").status == 200
         limits = ask(port, b"", "/v1/limits", "GET").body
         assert (limits["rate_limit"], limits["rate_burst"]) == (0.5, 3)
+
+
+def test_clients_of_a_trusted_proxy_have_a_rate_each(index: Path) -> None:
+    """uvicorn believes the X-Forwarded-For of those in FORWARDED_ALLOW_IPS, by default of this machine."""
+
+    def statuses(port: int, *forwarded: str) -> list[int]:
+        return [ask(port, headers={"X-Forwarded-For": one}).status for one in forwarded]
+
+    with serving(index, rate_limit=0.01, rate_burst=1) as (port, _, _model):
+        assert statuses(port, "203.0.113.1", "203.0.113.1", "203.0.113.2") == [200, 429, 200]
+        # What a client says of itself stands before what the proxy adds.
+        assert statuses(port, "198.51.100.1, 203.0.113.2") == [429]
+        # One subscriber has 64 bits of addresses.
+        assert statuses(port, "2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1") == [200, 429, 200]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
+        with serving(index, rate_limit=0.01, rate_burst=1) as (port, _, _model):
+            assert statuses(port, "203.0.113.1", "203.0.113.2") == [200, 429]
 
 
 def test_queries_at_the_same_time_share_runs_and_get_their_own_answers(index: Path) -> None:

@@ -1,13 +1,19 @@
 """The page, the OpenAPI page, the document behind it, and the headers that keep a browser safe."""
 
 import re
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 from starlette.testclient import TestClient
 
+from service.app import create_app
 from service.schemas import ProblemAnswer
+from service.settings import Settings
+from tests.fixtures.local_client import LocalClient
+from tests.fixtures.media_bytes import make_wav
 
 
 def test_the_page_comes_from_here_and_may_load_only_from_here(client: TestClient) -> None:
@@ -81,6 +87,35 @@ def test_the_openapi_document_is_valid_and_whole(document: dict[str, Any]) -> No
         "/metrics",
         "/problems/{name}",
     }
+
+
+def test_the_document_says_which_calls_take_which_key(
+    index: Path, document: dict[str, Any], client: TestClient
+) -> None:
+    """What it says is what the server does, where reading takes a key and where it does not."""
+    line = f"read tests {sha256(b'a key').hexdigest()}"
+    settings = Settings(index=index, threads=1, keys=line, operator_key="an operator")  # type: ignore[arg-type]
+    reader = {"authorization": "Bearer a key"}
+    with LocalClient(create_app(settings)) as keyed:
+        guarded = keyed.get("/openapi.json").json()
+        validate(guarded)
+        for asked, told in ((keyed, guarded), (client, document)):
+            schemes = told["components"]["securitySchemes"]
+            assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
+                "readKey": "bearer",
+                "operatorKey": "bearer",
+            }
+            for path, calls in told["paths"].items():
+                for method, call in calls.items():
+                    security = call.get("security", [{}])
+                    address = path.format(collection="images", id="scene-0", name="not-ready")
+                    status = asked.request(method, address, content=make_wav(0.5)).status_code
+                    if security == [{"operatorKey": []}]:
+                        assert status in (401, 403), path  # 403: there is no operator key at all
+                        assert keyed.request(method, address, headers=reader).status_code == 403, path
+                    else:
+                        assert (status == 401) == ({} not in security), path
+                        assert ({"readKey": []} in security) == path.startswith(("/v1/", "/metrics"))
 
 
 def test_every_call_is_described_and_says_how_it_fails(document: dict[str, Any]) -> None:

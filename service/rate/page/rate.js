@@ -1,9 +1,15 @@
 // One pair at a time: shown, judged by button or arrow key, kept by the server before the next one comes.
 
+import { keyField } from "/page/keyring.js";
+
 const byId = (id) => document.getElementById(id);
 const views = ["start", "turn", "done"];
 const audio = new Audio();
 const KEY = "saysee-rater";
+const WITHOUT_KEY = {
+  "/problems/key-missing": "This page asks for a key. Whoever runs it gives out keys; yours is kept until you close the browser.",
+  "/problems/key-refused": "That key is not known here. Whoever runs the page gives out keys.",
+};
 
 let rater = "";
 let pair = null;
@@ -21,13 +27,19 @@ function fail(sentence) {
   byId("fault").hidden = false;
 }
 
+function askForKey(sentence) {
+  fail(sentence);
+  byId("key-place").replaceChildren(keyField(() => begin(rater)));
+  byId("key").focus();
+}
+
 /** Asks the server; gives what it answered, or null after saying what was wrong. */
 async function ask(method, path, parameters) {
   try {
     const answer = await fetch(`${path}?${new URLSearchParams({ rater, ...parameters })}`, { method });
     const body = await answer.json();
     if (answer.ok) return body;
-    return { refused: answer.status, detail: body.detail };
+    return { refused: answer.status, type: body.type, detail: body.detail };
   } catch {
     return { refused: 0, detail: "The server does not answer. Your answers so far are kept; this one is not. Try again." };
   }
@@ -38,12 +50,14 @@ async function step(method, path, parameters, said) {
   busy = true;
   let turn = await ask(method, path, parameters);
   byId("fault").hidden = true;
+  byId("key-place").replaceChildren();
   if (turn.refused !== undefined) {
-    fail(turn.detail);
+    if (turn.type in WITHOUT_KEY) askForKey(WITHOUT_KEY[turn.type]);
+    else fail(turn.detail);
     if (turn.refused === 400) leave();
     // Someone else was faster, or this was answered in another tab: go on with what is left.
     if (turn.refused !== 409) { busy = false; return; }
-    turn = await ask("GET", "/v1/turn", {});
+    turn = await ask("POST", "/v1/turn", {});
     if (turn.refused !== undefined) { busy = false; return; }
     said = "";
   }
@@ -89,7 +103,7 @@ function play() {
 function begin(name) {
   rater = name;
   localStorage.setItem(KEY, rater);
-  step("GET", "/v1/turn", {}, "");
+  step("POST", "/v1/turn", {}, "");
 }
 
 function leave() {
@@ -114,6 +128,7 @@ byId("back-done").addEventListener("click", takeBack);
 const keys = { ArrowRight: () => judge("good"), ArrowLeft: () => judge("bad"), ArrowDown: play, Backspace: takeBack };
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || !byId("start").hidden) return;
+  if (event.target.matches("input")) return;
   const act = keys[event.key];
   if (!act || (event.key === "ArrowDown" && byId("play").hidden)) return;
   event.preventDefault();
