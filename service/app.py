@@ -99,6 +99,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             with suppress(asyncio.CancelledError):
                 await watching
             await anyio.to_thread.run_sync(keeper.close)
+            service.searcher.close()
             if service.traces is not None:
                 await anyio.to_thread.run_sync(service.traces.close)
             log.info("SaySee has stopped.", extra=event("stopped"))

@@ -33,7 +33,8 @@ from indexer.store import CollectionName as Collection
 from indexer.store import Hit
 from service.account import current
 from service.admission import Admission, cost_of, extent_of
-from service.batching import Batcher
+from service.batching import Batcher, Encoded, Sought
+from service.crew import Crew
 from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
 from service.snapshot import Holder, Snapshot
 from service.stages import Stages, longest
@@ -54,7 +55,7 @@ class _Sound:
 
 
 class Searcher:
-    """All that a query needs. `cores` is how many are decoded, and how many searched, at once.
+    """All that a query needs. `cores` is how many are decoded at once.
 
     Raises MediaError for bytes that cannot be used, UnknownItem, NotReady while nothing is served, and Busy
     when there is too much to do.
@@ -70,10 +71,14 @@ class Searcher:
     ) -> None:
         self._holder = holder
         self._limits = limits
-        self._decoders = anyio.CapacityLimiter(cores)
-        self._searchers = anyio.CapacityLimiter(cores)
+        self._crew = Crew(cores, "decoder")
         self._admission = admission
         self._batcher = batcher
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._crew.close()
+        self._batcher.close()
 
     async def search(self, data: bytes, target: Collection, k: int) -> Neighbours:
         """The k items of `target` nearest to a clip or a picture; which of the two is found out from the
@@ -85,11 +90,9 @@ class Searcher:
             async with self._admission.admit(cost_of(extent(data), spec, k)) as ticket:
                 media = await self._decode_aside(stages, data, snapshot)
                 self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
-                vectors_1D = (await self._encode(stages, snapshot, media))[np.newaxis]
-                hits = await stages.run(
-                    "search", lambda: snapshot.generation.search(target, vectors_1D, k)[0], self._searchers
-                )
-            return _neighbours(snapshot, _describe(media), target, hits, stages)
+                sought = Sought(snapshot.generation, target, k)
+                found = await self._encode(stages, snapshot, media, sought)
+            return _neighbours(snapshot, _describe(media), target, found.hits, stages)
 
     async def neighbours(
         self, collection: Collection, item_id: str, target: Collection, k: int
@@ -104,7 +107,7 @@ class Searcher:
                 return [hit for hit in hits if target != collection or hit.id != item_id][:k]
 
             async with self._admission.admit(cost_of(Extent(), snapshot.media, k)):
-                hits = await stages.run("search", look, self._searchers)
+                hits = await stages.run("search", look, self._crew)
             return _neighbours(snapshot, Indexed(collection, item_id), target, hits, stages)
 
     async def search_each(self, files: Sequence[bytes], target: Collection, k: int) -> Several:
@@ -156,8 +159,8 @@ class Searcher:
                 media = await self._decode_aside(stages, files[position], snapshot)
                 spent[position] = cost_of(extent_of(media), snapshot.media, neighbours)
                 self._admission.settle(ticket, sum(spent))
-                vector_D = await self._encode(stages, snapshot, media)
-                done[position] = _Sound(_describe(media), vector_D, stages)
+                encoded = await self._encode(stages, snapshot, media)
+                done[position] = _Sound(_describe(media), encoded.vector_D, stages)
             except UNUSABLE as fault:
                 done[position] = fault
                 spent[position] = self._admission.in_vain(spent[position], perf_counter() - began)
@@ -180,7 +183,7 @@ class Searcher:
             return []
         shared, vectors_ND = Stages(times=current().times), np.stack([one.vector_D for one in sound])
         found = await shared.run(
-            "search", lambda: snapshot.generation.search(target, vectors_ND, k), self._searchers
+            "search", lambda: snapshot.generation.search(target, vectors_ND, k), self._crew
         )
         for one in sound:
             one.stages.join(shared)
@@ -189,7 +192,7 @@ class Searcher:
     async def _decode_aside(self, stages: Stages, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
         """Decode on a worker thread; the model may wait for it a little, to take it along."""
         with self._batcher.coming():
-            return await stages.run("decode", lambda: self._decode(data, snapshot), self._decoders)
+            return await stages.run("decode", lambda: self._decode(data, snapshot), self._crew)
 
     def _decode(self, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
         modality = sniff(data).modality
@@ -198,12 +201,14 @@ class Searcher:
         return decode(data, snapshot.media, self._limits)
 
     async def _encode(
-        self, stages: Stages, snapshot: Snapshot, media: Waveform | Pixels
-    ) -> NDArray[np.float32]:
-        """Float32 [dim]."""
-        encoded = await self._batcher.submit(snapshot.encoder, media)
+        self, stages: Stages, snapshot: Snapshot, media: Waveform | Pixels, sought: Sought | None = None
+    ) -> Encoded:
+        """The vector, and what is sought with it."""
+        encoded = await self._batcher.submit(snapshot.encoder, media, sought)
         stages.add("encode", encoded.took)
-        return encoded.vector_D
+        if encoded.searched is not None:
+            stages.add("search", encoded.searched)
+        return encoded
 
 
 def _cost_or_fault(data: bytes, spec: MediaSpec, neighbours: int) -> float | Exception:

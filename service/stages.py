@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-import anyio
-import anyio.to_thread
+from service.crew import Crew
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -42,8 +41,8 @@ class Stages:
         """Of every stage, 0 for those that it did not go through."""
         return {stage: self.gone_through.get(stage, 0.0) for stage in STAGES}
 
-    async def run(self, stage: Stage, work: Callable[[], _T], limiter: anyio.CapacityLimiter) -> _T:
-        """Do the work on a worker thread, once the limiter has one to spare; its time counts either way."""
+    async def run(self, stage: Stage, work: Callable[[], _T], crew: Crew) -> _T:
+        """Have the work done by the crew; its time counts either way."""
         asked = perf_counter()
 
         def timed() -> _T:
@@ -53,7 +52,7 @@ class Stages:
             finally:
                 self.add(stage, Took(asked, started, perf_counter()))
 
-        return await anyio.to_thread.run_sync(timed, limiter=limiter)
+        return await crew.run(timed)
 
     def add(self, stage: Stage, took: Took) -> None:
         """So long in that stage, and so long waiting for it."""

@@ -120,12 +120,12 @@ def item_thumbnail(
 
 @router.get(
     "/{collection}/{id:path}/neighbours",
+    response_model=SearchAnswer,
     summary="Search by item",
     response_description="The nearest, best first",
 )
 async def item_neighbours(
     request: Request,
-    response: Response,
     collection: Collection,
     id: Id,
     service: Wired,
@@ -133,14 +133,14 @@ async def item_neighbours(
         Collection | None, Query(description="Where to look; the other collection if not said.")
     ] = None,
     k: K = None,
-) -> SearchAnswer:
+) -> Response:
     """The items of `target` nearest to this one; in its own collection an item is never its own neighbour."""
     other: Collection = "captions" if collection == "images" else "images"
     wanted = chosen_k(k, service.settings)
     current().modalities.add(MODALITY[collection])
     async with while_connected(request):
         found = await service.searcher.neighbours(collection, id, target or other, wanted)
-    return phrase(found, response)
+    return phrase(found)
 
 
 @router.get("/{collection}/{id:path}", summary="One item", response_description="What is known of it")

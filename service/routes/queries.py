@@ -28,8 +28,11 @@ from service.schemas import (
     PictureQuery,
     SearchAnswer,
     Timings,
+    batch_json,
+    embeddings_json,
+    search_json,
 )
-from service.stages import Stage
+from service.stages import STAGES, Stage
 from service.upload import FIELD, Upload, read_upload, read_uploads
 from service.wiring import Wired
 
@@ -66,72 +69,73 @@ _FORM = _body(_SEVERAL, raw={})
 
 @router.post(
     "/search/images",
+    response_model=SearchAnswer,
     summary="Nearest images to a clip or a picture",
     response_description="The nearest images, best first",
     openapi_extra=_ONE_FILE,
     tags=["search"],
 )
-async def search_images(request: Request, response: Response, service: Wired, k: K = None) -> SearchAnswer:
+async def search_images(request: Request, service: Wired, k: K = None) -> Response:
     """Send the media as the multipart field `file`, or as the raw body: `curl --data-binary @clip.wav
     ADDRESS`.
     """
-    return await _search(request, response, service, "images", k)
+    return await _search(request, service, "images", k)
 
 
 @router.post(
     "/search/captions",
+    response_model=SearchAnswer,
     summary="Nearest spoken captions to a picture or a clip",
     response_description="The nearest spoken captions, best first",
     openapi_extra=_ONE_FILE,
     tags=["search"],
 )
-async def search_captions(request: Request, response: Response, service: Wired, k: K = None) -> SearchAnswer:
+async def search_captions(request: Request, service: Wired, k: K = None) -> Response:
     """Send the media as the multipart field `file`, or as the raw body: `curl --data-binary @picture.jpg
     ADDRESS`.
     """
-    return await _search(request, response, service, "captions", k)
+    return await _search(request, service, "captions", k)
 
 
 @router.post(
     "/search/images/batch",
+    response_model=BatchAnswer,
     summary="Nearest images to each of several clips and pictures",
     response_description="An answer or a problem for each file, in the order of the files",
     openapi_extra=_FORM,
     tags=["search"],
 )
-async def search_images_batch(
-    request: Request, response: Response, service: Wired, k: K = None
-) -> BatchAnswer:
+async def search_images_batch(request: Request, service: Wired, k: K = None) -> Response:
     """One to max_files multipart fields `file`. A file that cannot be used gets its problem in place of an
     answer, and the others are answered all the same.
     """
-    return await _search_each(request, response, service, "images", k)
+    return await _search_each(request, service, "images", k)
 
 
 @router.post(
     "/search/captions/batch",
+    response_model=BatchAnswer,
     summary="Nearest spoken captions to each of several pictures and clips",
     response_description="An answer or a problem for each file, in the order of the files",
     openapi_extra=_FORM,
     tags=["search"],
 )
-async def search_captions_batch(
-    request: Request, response: Response, service: Wired, k: K = None
-) -> BatchAnswer:
+async def search_captions_batch(request: Request, service: Wired, k: K = None) -> Response:
     """One to max_files multipart fields `file`. A file that cannot be used gets its problem in place of an
     answer, and the others are answered all the same.
     """
-    return await _search_each(request, response, service, "captions", k)
+    return await _search_each(request, service, "captions", k)
 
 
 @router.post(
     "/embeddings",
+    response_model=EmbeddingsAnswer,
     summary="Vectors of clips and pictures in the joint space",
     response_description="One vector a file, in the order of the files",
     openapi_extra=_FILES,
     tags=["search"],
 )
-async def embeddings(request: Request, response: Response, service: Wired) -> EmbeddingsAnswer:
+async def embeddings(request: Request, service: Wired) -> Response:
     """One file as the raw body, or one to max_files multipart fields `file`. One bad file refuses the whole
     call.
     """
@@ -139,7 +143,8 @@ async def embeddings(request: Request, response: Response, service: Wired) -> Em
     async with while_connected(request):
         embedded = await service.searcher.embed([upload.data for upload in uploads])
     clips = [file for file in embedded.files if isinstance(file, Clip)]
-    return EmbeddingsAnswer(
+    timings = _phrase_timings(embedded.timings_ms)
+    answer = EmbeddingsAnswer(
         data=[
             EmbeddingDatum(index=index, embedding=vector_D)
             for index, vector_D in enumerate(embedded.vectors_ND.tolist())
@@ -150,28 +155,26 @@ async def embeddings(request: Request, response: Response, service: Wired) -> Em
             images=len(embedded.files) - len(clips),
         ),
         generation=embedded.generation,
-        timings_ms=_tell_timings(embedded.timings_ms, response),
+        timings_ms=timings,
     )
+    return _written(embeddings_json(answer), timings)
 
 
-async def _search(
-    request: Request, response: Response, service: Wired, target: Collection, k: int | None
-) -> SearchAnswer:
+async def _search(request: Request, service: Wired, target: Collection, k: int | None) -> Response:
     wanted = chosen_k(k, service.settings)
     upload = await read_upload(request)
     async with while_connected(request):
         found = await service.searcher.search(upload.data, target, wanted)
-    return phrase(found, response)
+    return phrase(found)
 
 
-async def _search_each(
-    request: Request, response: Response, service: Wired, target: Collection, k: int | None
-) -> BatchAnswer:
+async def _search_each(request: Request, service: Wired, target: Collection, k: int | None) -> Response:
     wanted = chosen_k(k, service.settings)
     uploads = await _several(request, service, raw=False)
     async with while_connected(request):
         found = await service.searcher.search_each([upload.data for upload in uploads], target, wanted)
-    return BatchAnswer(
+    timings = _phrase_timings(found.timings_ms)
+    answer = BatchAnswer(
         target=found.target,
         generation=found.generation,
         model=found.model,
@@ -179,8 +182,9 @@ async def _search_each(
             _phrase(one) if isinstance(one, Neighbours) else problem_answer(request, one)
             for one in found.results
         ],
-        timings_ms=_tell_timings(found.timings_ms, response),
+        timings_ms=timings,
     )
+    return _written(batch_json(answer), timings)
 
 
 async def _several(request: Request, service: Wired, *, raw: bool) -> list[Upload]:
@@ -190,10 +194,10 @@ async def _several(request: Request, service: Wired, *, raw: bool) -> list[Uploa
     return uploads
 
 
-def phrase(found: Neighbours, response: Response) -> SearchAnswer:
-    """The wire form of an answer, and its Server-Timing header."""
-    _tell_timings(found.timings_ms, response)
-    return _phrase(found)
+def phrase(found: Neighbours) -> Response:
+    """The wire form of an answer, with its Server-Timing header."""
+    answer = _phrase(found)
+    return _written(search_json(answer), answer.timings_ms)
 
 
 def _phrase(found: Neighbours) -> SearchAnswer:
@@ -217,14 +221,12 @@ def _phrase(found: Neighbours) -> SearchAnswer:
 
 
 def _phrase_timings(timings_ms: Mapping[Stage, float]) -> Timings:
-    return Timings.model_validate({stage: round(ms, 3) for stage, ms in timings_ms.items()})
+    return Timings(**{stage: round(ms, 3) for stage, ms in timings_ms.items()})
 
 
-def _tell_timings(timings_ms: Mapping[Stage, float], response: Response) -> Timings:
-    """Set the Server-Timing header, and give what stands in the body."""
-    timings = _phrase_timings(timings_ms)
-    response.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in timings)
-    return timings
+def _written(answer: bytes, timings: Timings) -> Response:
+    told = ", ".join(f"{stage};dur={getattr(timings, stage)}" for stage in STAGES)
+    return Response(answer, headers={"Server-Timing": told}, media_type="application/json")
 
 
 def _phrase_query(query: Query) -> ClipQuery | PictureQuery | ItemQuery:

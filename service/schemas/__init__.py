@@ -19,6 +19,9 @@ from service.schemas.queries import (
     PictureQuery,
     SearchAnswer,
     Timings,
+    batch_json,
+    embeddings_json,
+    search_json,
 )
 from service.schemas.status import LiveAnswer, ProblemAnswer, ProblemKind, ReadyAnswer
 
@@ -51,4 +54,7 @@ __all__ = [
     "SearchAnswer",
     "SwapAnswer",
     "Timings",
+    "batch_json",
+    "embeddings_json",
+    "search_json",
 ]

@@ -1,10 +1,14 @@
-"""Answers to a query: what it was taken for, its neighbours or its vector, and how long it took."""
+"""Answers to a query: what it was taken for, its neighbours or its vector, and how long it took.
+
+Plain dataclasses, not models: what is answered a thousand times a second is not checked against itself.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field, TypeAdapter, with_config
 
 from indexer.store import CollectionName as Collection
 from service.schemas.examples import GENERATION, MODEL, REQUEST_ID, TIMINGS, Metadata, Modality, example
@@ -36,54 +40,60 @@ PROBLEM = {
 }
 
 
-class ItemRef(BaseModel):
+@with_config(example(collection="images", id="scene-000123"))
+@dataclass(frozen=True, kw_only=True)
+class ItemRef:
     """An item as a query."""
 
-    model_config = example(collection="images", id="scene-000123")
     collection: Collection
     id: str
 
 
-class ClipQuery(BaseModel):
+@with_config(example(modality="speech", seconds=3.2, truncated=False))
+@dataclass(frozen=True, kw_only=True)
+class ClipQuery:
     """The query was a clip; where it was longer than the model hears, only its first part counted."""
 
-    model_config = example(modality="speech", seconds=3.2, truncated=False)
     modality: Literal["speech"] = "speech"
     seconds: Annotated[float, Field(description="Length of the clip as sent.")]
     truncated: Annotated[bool, Field(description="Only the first max_seconds of it were heard.")]
 
 
-class PictureQuery(BaseModel):
+@with_config(example(modality="image", width=640, height=480))
+@dataclass(frozen=True, kw_only=True)
+class PictureQuery:
     """The query was a picture; its size in pixels as displayed."""
 
-    model_config = example(modality="image", width=640, height=480)
     modality: Literal["image"] = "image"
     width: int
     height: int
 
 
-class ItemQuery(BaseModel):
+@with_config(example(modality="image", item={"collection": "images", "id": "scene-000123"}))
+@dataclass(frozen=True, kw_only=True)
+class ItemQuery:
     """The query was an indexed item."""
 
-    model_config = example(modality="image", item={"collection": "images", "id": "scene-000123"})
     modality: Modality
     item: ItemRef
 
 
-class Timings(BaseModel):
+@with_config(example(**TIMINGS))
+@dataclass(frozen=True, kw_only=True)
+class Timings:
     """Milliseconds; queue is all waiting for a free core."""
 
-    model_config = example(**TIMINGS)
     decode: float
     queue: float
     encode: float
     search: float
 
 
-class Hit(BaseModel):
+@with_config(example(**HIT))
+@dataclass(frozen=True, kw_only=True)
+class Hit:
     """One neighbour; rank 1 is the nearest, a higher score is nearer."""
 
-    model_config = example(**HIT)
     rank: int
     id: str
     score: float
@@ -91,10 +101,11 @@ class Hit(BaseModel):
     metadata: Metadata
 
 
-class SearchAnswer(BaseModel):
+@with_config(example(**ANSWER))
+@dataclass(frozen=True, kw_only=True)
+class SearchAnswer:
     """The neighbours of one query, all from one generation."""
 
-    model_config = example(**ANSWER)
     query: ClipQuery | PictureQuery | ItemQuery
     target: Collection
     generation: str
@@ -103,12 +114,15 @@ class SearchAnswer(BaseModel):
     timings_ms: Timings
 
 
-class BatchAnswer(BaseModel):
-    """An answer for each file in the order sent, or what is wrong with it; all from one generation."""
-
-    model_config = example(
+@with_config(
+    example(
         target="images", generation=GENERATION, model=MODEL, results=[ANSWER, PROBLEM], timings_ms=TIMINGS
     )
+)
+@dataclass(frozen=True, kw_only=True)
+class BatchAnswer:
+    """An answer for each file in the order sent, or what is wrong with it; all from one generation."""
+
     target: Collection
     generation: str
     model: Annotated[str, Field(description="First 12 hex digits of the model's fingerprint.")]
@@ -121,7 +135,8 @@ class BatchAnswer(BaseModel):
     ]
 
 
-class EmbeddingDatum(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingDatum:
     """One vector; index is the position of its file in the request."""
 
     object: Literal["embedding"] = "embedding"
@@ -129,7 +144,8 @@ class EmbeddingDatum(BaseModel):
     embedding: list[float]
 
 
-class EmbeddingUsage(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingUsage:
     """Token counts are always 0 (there are none); what was embedded stands beside them."""
 
     prompt_tokens: int = 0
@@ -138,10 +154,8 @@ class EmbeddingUsage(BaseModel):
     images: int = 0
 
 
-class EmbeddingsAnswer(BaseModel):
-    """Vectors in the joint space, in the list shape of the OpenAI embeddings call."""
-
-    model_config = example(
+@with_config(
+    example(
         object="list",
         data=[{"object": "embedding", "index": 0, "embedding": [0.012, -0.094, 0.051]}],
         model=MODEL,
@@ -149,9 +163,19 @@ class EmbeddingsAnswer(BaseModel):
         generation=GENERATION,
         timings_ms=TIMINGS,
     )
+)
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingsAnswer:
+    """Vectors in the joint space, in the list shape of the OpenAI embeddings call."""
+
     object: Literal["list"] = "list"
     data: list[EmbeddingDatum]
     model: str
     usage: EmbeddingUsage
     generation: str
     timings_ms: Timings
+
+
+search_json = TypeAdapter(SearchAnswer).dump_json
+batch_json = TypeAdapter(BatchAnswer).dump_json
+embeddings_json = TypeAdapter(EmbeddingsAnswer).dump_json

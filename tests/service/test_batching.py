@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from indexer.bundle import Bundle
 from indexer.encoder import Encoder, EncoderError
 from indexer.media import Pixels, Waveform
-from service.batching import LANES, Batcher, Encoded
+from indexer.store import Generation, Hit, StoreError
+from service.batching import LANES, Batcher, Encoded, Sought
+from service.crew import Crew
 from service.metrics import Metrics
 from tests.fixtures.own_loop import run_async
 
@@ -27,6 +29,7 @@ class FakeEncoder:
 
     def __init__(self, most: int = 8) -> None:
         self.runs: list[list[float]] = []
+        self.refused: float | None = BAD
         self.open = threading.Event()
         self.open.set()
         self._most = most
@@ -46,7 +49,7 @@ class FakeEncoder:
     def _run(self, values: list[float]) -> NDArray[np.float32]:
         self.runs.append(values)
         assert self.open.wait(LONG)
-        if BAD in values:
+        if self.refused in values:
             raise EncoderError("it cannot be embedded")
         return np.array(values, dtype=np.float32)[:, None]
 
@@ -191,11 +194,11 @@ def test_what_comes_in_the_turn_in_which_every_lane_ends_is_encoded(monkeypatch:
     async def test() -> None:
         gate = asyncio.Event()
 
-        async def run_sync(work: Callable[..., Any], *given: Any, limiter: object) -> Any:
+        async def run(_: Crew, work: Callable[[], Any]) -> Any:
             await gate.wait()  # all runs end in one turn of the loop
-            return work(*given)
+            return work()
 
-        monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
+        monkeypatch.setattr(Crew, "run", run)
         submit = batcher_and(FakeEncoder())
         first = [submit(clip(n, 3000 + 1000 * n)) for n in range(LANES)]
         late: list[asyncio.Future[Encoded]] = []
@@ -204,6 +207,72 @@ def test_what_comes_in_the_turn_in_which_every_lane_ends_is_encoded(monkeypatch:
         gate.set()
         await asyncio.gather(*first)
         assert values([await late[0]]) == [7.0]
+
+    run_async(test)
+
+
+class FakeGeneration:
+    """Finds as many items as were asked for, called by the query's first number; notes every search."""
+
+    def __init__(self) -> None:
+        self.searches: list[tuple[str, list[float], int]] = []
+
+    def search(self, target: str, vectors_QD: NDArray[np.float32], k: int) -> list[list[Hit]]:
+        values = [float(vector_D[0]) for vector_D in vectors_QD]
+        self.searches.append((target, values, k))
+        if BAD in values:
+            raise StoreError("it cannot be searched")
+        return [[Hit(f"{value:g}", 1.0, row, {}) for row in range(k)] for value in values]
+
+
+def test_who_seeks_alike_in_one_run_is_answered_by_one_search() -> None:
+    async def test() -> None:
+        encoder, here, there = FakeEncoder(), FakeGeneration(), FakeGeneration()
+        batcher = Batcher(0.0, Metrics())
+
+        def submit(
+            media: Any, generation: FakeGeneration | None = None, target: Any = "images", k: int = 2
+        ) -> Any:
+            sought = None if generation is None else Sought(cast(Generation, generation), target, k)
+            return batcher.submit(cast(Encoder, encoder), media, sought)
+
+        busy = await _occupy(encoder, submit)
+        answers = [
+            submit(picture(1), here),
+            submit(picture(2), here, "captions"),
+            submit(picture(3)),
+            submit(picture(4), there),
+            submit(picture(5), here),
+            submit(picture(6), here, k=3),
+        ]
+        encoder.open.set()
+        await asyncio.gather(*busy)
+        found = [[hit.id for hit in (await answer).hits] for answer in answers]
+        assert found == [["1"] * 2, ["2"] * 2, [], ["4"] * 2, ["5"] * 2, ["6"] * 3]
+        assert encoder.runs[LANES:] == [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+        assert here.searches == [("images", [1.0, 5.0], 2), ("captions", [2.0], 2), ("images", [6.0], 3)]
+        assert there.searches == [("images", [4.0], 2)]
+
+    run_async(test)
+
+
+def test_a_search_that_fails_fails_for_those_who_asked_for_it() -> None:
+    async def test() -> None:
+        encoder, generation = FakeEncoder(), FakeGeneration()
+        batcher = Batcher(0.0, Metrics())
+        images, captions = (
+            Sought(cast(Generation, generation), target, 1) for target in ("images", "captions")
+        )
+        busy = await _occupy(encoder, lambda media: batcher.submit(cast(Encoder, encoder), media))
+        encoder.refused = None
+        answers = [
+            batcher.submit(cast(Encoder, encoder), picture(n), sought)
+            for n, sought in ((1, images), (int(BAD), captions), (3, images))
+        ]
+        encoder.open.set()
+        await asyncio.gather(*busy)
+        results = await asyncio.gather(*answers, return_exceptions=True)
+        assert [type(one) for one in results] == [Encoded, StoreError, Encoded]
 
     run_async(test)
 
