@@ -28,6 +28,8 @@ def _missing_parts() -> dict[str, str]:
         missing["curl"] = "no curl"
     if not os.environ.get("SAYSEE_DATA"):
         missing["data"] = "SAYSEE_DATA is not set"
+    if shutil.which("promtool") is None:
+        missing["promtool"] = "no promtool"
     if not Path("/dev/nvidiactl").exists():
         missing["gpu"] = "no NVIDIA GPU"
     return missing

@@ -92,7 +92,8 @@ def test_everything_copied_is_let_through_by_dockerignore() -> None:
 
 def test_compose_builds_stages_that_exist() -> None:
     services = compose()["services"]
-    assert {service["build"]["target"] for service in services.values()} == set(FINAL_STAGES)
+    built = [service["build"]["target"] for service in services.values() if "build" in service]
+    assert set(built) == set(FINAL_STAGES)
     assert "profiles" not in services["serve"]
     assert services["serve-gpu"]["profiles"] == ["gpu"]
 
@@ -104,6 +105,25 @@ def test_compose_serves_to_this_machine_only_and_keeps_the_index() -> None:
         assert "index:/index" in service["volumes"]
         assert service["read_only"] is True
     assert "index" in compose()["volumes"]
+
+
+def test_watching_is_pinned_and_kept_to_this_machine() -> None:
+    watching = {name: one for name, one in compose()["services"].items() if one.get("profiles") == ["watch"]}
+    assert set(watching) == {"prometheus", "grafana"}
+    for service in watching.values():
+        assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"])
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        mounted = [line.partition(":")[0] for line in service["volumes"] if line.startswith("./")]
+        assert [path for path in mounted if not (ROOT / path).is_file()] == []
+        assert all(line.endswith(":ro") for line in service["volumes"] if line.startswith("./"))
+
+
+def test_prometheus_asks_services_that_exist() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy" / "watch" / "prometheus.yml").read_text())["scrape_configs"]
+    (names,) = job["dns_sd_configs"]
+    assert set(names["names"]) == {"serve", "serve-gpu"} < set(compose()["services"])
+    (key,) = compose()["services"]["prometheus"]["configs"]
+    assert job["authorization"]["credentials_file"] == key["target"]
 
 
 def test_compose_lets_everybody_read_by_saying_so() -> None:
