@@ -6,6 +6,7 @@ Light: nothing of an index comes in.
 from __future__ import annotations
 
 import errno
+import resource
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 BACKLOG = 2048
+_MANY_FILES = 65_536
 
 
 class CannotListen(Exception):
@@ -57,6 +59,14 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise _cannot_bind(host, port, error) from error
+
+
+def allow_many_connections() -> None:
+    """Open as many files as this user may: the usual 1,024 would be the number of connections, too."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if most == resource.RLIM_INFINITY else min(most, _MANY_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def let_in(listener: socket.socket, host: str) -> str:

@@ -108,6 +108,12 @@ PROBLEMS: dict[str, Problem] = {
             "The path exists, but not with that method; the Allow header says which it takes.",
         ),
         Problem(
+            408,
+            "request-too-slow",
+            "The request came too slowly",
+            "A head may take 10 s to come, a body 20 s, and longer while it comes at 1,000 bytes a second.",
+        ),
+        Problem(
             409,
             "generation-refused",
             "The generation cannot be served",
@@ -195,6 +201,12 @@ PROBLEMS: dict[str, Problem] = {
             "too-fast",
             "Too many queries",
             "This client sends more queries a second than /v1/limits gives; Retry-After says when to go on.",
+        ),
+        Problem(
+            431,
+            "head-too-large",
+            "The head of the request is too large",
+            "The address and the headers of a request may have 65,536 bytes together.",
         ),
         Problem(
             500,

@@ -10,7 +10,8 @@ from uvicorn.supervisors import Multiprocess
 
 from indexer import store
 from service.app import create_app, create_service
-from service.listener import BACKLOG, bind, let_in
+from service.connection import Connection
+from service.listener import BACKLOG, allow_many_connections, bind, let_in
 from service.logs import event
 from service.settings import Settings
 from service.snapshot import Snapshot
@@ -52,6 +53,7 @@ def serve_with_workers(settings: Settings, factory: str) -> bool:
 
 
 def _config(settings: Settings, app: object) -> uvicorn.Config:
+    allow_many_connections()
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an app, or for workers the name of what makes one
         factory=isinstance(app, str),
@@ -60,6 +62,7 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         # uvloop accepts one connection in each round of the loop: under load new clients waited for seconds
         # in the backlog, where this one takes all that are there. It is no faster here.
         loop="asyncio",
+        http=Connection,
         access_log=False,  # service.bookkeeper tells of every request
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -51,6 +51,7 @@ def rate_command(
     """
     import uvicorn
 
+    from service.connection import Connection
     from service.rate.app import create_app
     from service.rate.desk import Desk
     from service.rate.ledger import Ledger, RatingsUnusable
@@ -77,6 +78,6 @@ def rate_command(
         flush=True,
     )
     app = create_app(Desk(read, ledger), tasks.resolve().parent, keys, served_names(access, keys))
-    config = uvicorn.Config(app, log_config=None, server_header=False)
+    config = uvicorn.Config(app, log_config=None, server_header=False, http=Connection)
     with closing(ledger), ending_well():
         uvicorn.Server(config).run(sockets=[listener])

@@ -80,7 +80,7 @@ def test_what_only_looks_like_one_of_our_names_is_refused(client: TestClient, na
 
 
 def test_without_a_host_or_with_two_there_is_no_answer(index: Path) -> None:
-    with live_server(create_app(Settings(index=index, threads=1)), parser="httptools") as port:
+    with live_server(create_app(Settings(index=index, threads=1))) as port:
         for lines in (b"", b"Host: localhost\r\nHost: evil.example\r\n"):
             with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
                 connection.sendall(b"GET /v1/limits HTTP/1.1\r\n" + lines + b"\r\n")

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,10 @@ def _post(data: bytes, query: str = "") -> bytes:
     return head.encode() + data
 
 
-PARSERS = ["h11", *(["httptools"] if find_spec("httptools") else [])]
-
-
-@pytest.fixture(scope="module", params=PARSERS)
-def port(index: Path, request: pytest.FixtureRequest) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def port(index: Path) -> Iterator[int]:
     app = create_app(Settings(index=index, threads=2, max_body_bytes=LIMIT))
-    with live_server(app, parser=request.param) as port:
+    with live_server(app) as port:
         yield port
 
 

@@ -1,0 +1,177 @@
+"""One client's connection: uvicorn's, with an end to waiting for what does not come.
+
+uvicorn waits for ever for the head of a request, for the rest of a body, and for an answer to be fetched, and
+keeps a head of any length. A thousand clients that do nothing, or little by little, would cost nothing to
+send and a connection each to hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Literal
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.account import Account
+from service.logs import event
+from service.problems import PROBLEMS, Problem
+from service.schemas import ProblemAnswer
+
+log = logging.getLogger(__name__)
+
+Part = Literal["head", "body", "nothing"]
+
+
+class Connection(HttpToolsProtocol):
+    """For `http=` of uvicorn.Config. A fault that is seen here is answered as problem+json and ends it."""
+
+    head_seconds = 10.0
+    """For the head of a request to come, from the connection's or its first byte on."""
+    body_seconds = 20.0
+    body_bytes_per_second = 1_000
+    """A body may take `body_seconds`, and longer while it comes at this rate."""
+    fetch_seconds = 60.0
+    """For some of what is there of an answer to be fetched."""
+    max_head_bytes = 65_536
+
+    _due: asyncio.TimerHandle | None = None  # for what is being waited for
+    _fetch_due: asyncio.TimerHandle | None = None
+    _unfetched_bytes = 0
+    _coming: Part = "head"  # of a request
+    _head_bytes = 0
+    _body_bytes = 0
+    _body_began = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        transport.set_write_buffer_limits(0)  # so that it tells of the first byte that is not taken
+        super().connection_made(transport)
+        self._wait(self.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._wait_no_more()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._coming == "head":
+            self._head_bytes += len(data)
+            if self._head_bytes > self.max_head_bytes:
+                self._end("head-too-large")
+                return
+        if self._is_waiting():
+            if self._due is None:
+                self._wait(self.head_seconds if self._coming != "body" else self.body_seconds)
+        else:
+            self._wait_no_more()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._coming, self._head_bytes = "head", 0
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._coming, self._body_bytes, self._body_began = "body", 0, self.loop.time()
+        self._wait_no_more()  # for the head; for the body, if there is more to it, from now on
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._body_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._coming = "nothing"
+
+    def send_400_response(self, msg: str) -> None:
+        self._end("bad-request")
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_to_be_fetched()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._fetch_due is not None:
+            self._fetch_due.cancel()
+            self._fetch_due = None
+
+    def _is_waiting(self) -> bool:
+        """Whether the client is to send something, and uvicorn sets it no time."""
+        if self._coming != "nothing":
+            return True
+        return self.timeout_keep_alive_task is None and not self._is_answering()
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
+
+    def _wait(self, seconds: float) -> None:
+        self._due = self.loop.call_later(seconds, self._look)
+
+    def _wait_no_more(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _look(self) -> None:
+        """The time is over, unless what came was enough to wait for more."""
+        self._due = None
+        if self.transport.is_closing():
+            return
+        if self._coming == "body":
+            given = self.body_seconds + self._body_bytes / self.body_bytes_per_second
+            left = self._body_began + given - self.loop.time()
+            if left > 0:
+                self._wait(left)
+            else:
+                self._end("request-too-slow")
+        elif self._is_answering():
+            self._wait(self.head_seconds)  # a next request is begun while we take our time for this one
+        elif self._head_bytes:
+            self._end("request-too-slow")
+        else:
+            self.transport.close()  # it never asked for anything
+
+    def _wait_to_be_fetched(self) -> None:
+        self._unfetched_bytes = self.transport.get_write_buffer_size()
+        self._fetch_due = self.loop.call_later(self.fetch_seconds, self._look_at_fetching)
+
+    def _look_at_fetching(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unfetched_bytes:
+            self._wait_to_be_fetched()
+        else:
+            self.transport.abort()
+
+    def _end(self, problem: str) -> None:
+        """Say what is wrong, unless this request has its answer, and hang up."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if (
+            cycle is None
+            or not cycle.response_started
+            or (self._coming != "body" and cycle.response_complete)
+        ):
+            self.transport.write(_refusal(PROBLEMS[problem]))
+        self.transport.close()
+
+
+def _refusal(problem: Problem) -> bytes:
+    account = Account()
+    answer = ProblemAnswer(
+        type=problem.type,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.about,
+        instance="",
+        request_id=account.id,
+    )
+    told = event("refused", status=problem.status, problem=problem.name, request_id=account.id)
+    log.info("A connection ended with %d: %s", problem.status, problem.title, extra=told)
+    body = answer.model_dump_json().encode()
+    head = (
+        f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
+        f"x-request-id: {account.id}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    )
+    return STATUS_LINE[problem.status] + head.encode() + body
