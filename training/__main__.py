@@ -114,17 +114,19 @@ def evaluate_command(
         found = outcomes(embedded)
         result = {name: scores.to_dict() for name, scores in rows.items()}
         result[next(iter(rows))] |= to_dict(found)
+        tables = [recall_table(rows), interval_table(found)]
+        if human:
+            from training.ratings.judged import judge
+            from training.ratings.votes import read_judgements
+
+            by_people = judge(embedded, read_judgements(data))
+            result[next(iter(rows))]["human"] = by_people.to_dict()
+            tables.append(by_people.table())
         if out:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         if embedded.failed:
             tell(f"{len(embedded.failed)} items did not decode, such as {embedded.failed[0]}")
-        tables = [recall_table(rows), interval_table(found)]
-        if human:
-            from training.ratings.judged import judged_table
-            from training.ratings.votes import read_judgements
-
-            tables.append(judged_table(embedded, read_judgements(data)))
     typer.echo(json.dumps(result, indent=1) if as_json else "\n\n".join(tables))
 
 

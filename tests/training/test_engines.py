@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from training.speak import remake, speak
+from training.speak import SpeechError, remake, speak, speak_command
 from training.voices import Voice, VoiceError, open_engine, voice_set
 
 ENGINE = '''
@@ -66,7 +69,72 @@ def test_an_engine_of_ones_own_speaks_and_its_clips_are_made_again(
     records = [json.loads(line) for line in (tmp_path / "out/captions.jsonl").read_text().splitlines()]
     theirs = next(record for record in records if record["engine"] == engine)
     assert theirs["voice"] in (f"{engine}:low", f"{engine}:high")
-    assert remake(tmp_path / "out", theirs["id"], tmp_path / "again").identical
+    with pytest.raises(SpeechError, match=f"if you trust it, say --voices {theirs['voice']} as well"):
+        remake(tmp_path / "out", theirs["id"], tmp_path / "again")
+    assert remake(tmp_path / "out", theirs["id"], tmp_path / "again", trusted={engine}).identical
+
+
+def test_no_code_is_imported_because_a_record_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corpus from a stranger, which brings its own module as well."""
+    corpus = tmp_path / "corpus"
+    speak(texts(tmp_path / "texts.jsonl", 1), corpus, voices="espeak:en-us", workers=1)
+    manifest = corpus / "captions.jsonl"
+    record = json.loads(manifest.read_text())
+    proof = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+    (corpus / "evil_voices.py").write_text(proof + ENGINE)
+    monkeypatch.syspath_prepend(str(corpus))
+    manifest.write_text(json.dumps(record | {"voice": "evil_voices:Tones:low"}) + "\n")
+    app = typer.Typer()
+    app.command()(speak_command)
+    words = [str(corpus), "--remake", "c0", "--out", str(tmp_path / "again")]
+    for voices in ([], ["--voices", "espeak:en-us,their_tones:Tones:low"]):
+        refused = CliRunner().invoke(app, [*words, *voices])
+        assert refused.exit_code == 1
+        assert "say --voices evil_voices:Tones:low as well" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "ran").exists()
+    assert "evil_voices" not in sys.modules
+    trusted = CliRunner().invoke(app, [*words, "--voices", "evil_voices:Tones:low"])
+    assert (tmp_path / "ran").exists()
+    assert "The clip made again differs" in trusted.stderr
+    del sys.modules["evil_voices"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"voice": "espeak"},
+        {"voice": 7},
+        {"rate": 0.0},
+        {"rate": float("nan")},
+        {"pitch": 1e9},
+        {"gain_db": "loud"},
+        {"text": None},
+        {"path": "c0.exe"},
+        {"path": 7},
+    ],
+    ids=str,
+)
+def test_a_record_that_speak_never_wrote_is_told(tmp_path: Path, change: dict[str, object]) -> None:
+    corpus = tmp_path / "corpus"
+    speak(texts(tmp_path / "texts.jsonl", 1), corpus, voices="espeak:en-us", workers=1)
+    record = json.loads((corpus / "captions.jsonl").read_text())
+    lines = ["nonsense", '["c0"]', json.dumps(record | change)]
+    (corpus / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SpeechError, match=r'The record of "c0" in .* is none that speak writes'):
+        remake(corpus, "c0", tmp_path / "again")
+
+
+def test_an_id_that_leads_out_writes_nothing(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    speak(texts(tmp_path / "texts.jsonl", 1), corpus, voices="espeak:en-us", workers=1)
+    record = json.loads((corpus / "captions.jsonl").read_text())
+    (corpus / "captions.jsonl").write_text(json.dumps(record | {"id": "../evil"}) + "\n")
+    with pytest.raises(SpeechError, match="could not be a file name"):
+        remake(corpus, "../evil", tmp_path / "again")
+    assert not (tmp_path / "evil.flac").exists()
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,13 @@ class HumanRecall:
     def queries(self) -> int:
         return self.hits + self.misses + self.open
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """If every query that is open had no good hit, and if it had one."""
+        return self.hits / self.queries, (self.hits + self.open) / self.queries
+
     def __str__(self) -> str:
-        low, high = figure(self.hits / self.queries), figure((self.hits + self.open) / self.queries)
+        low, high = map(figure, self.bounds)
         return low if self.open == 0 else f"{low} to {high}"
 
 
@@ -91,11 +96,15 @@ def agreement(rated: Rated) -> str:
     return f"{kappa_sentence(complete)} {people}{torn}."
 
 
+def kappa_of(complete: Sequence[Votes]) -> float | None:
+    """Fleiss' kappa of votes that all have the same number of people; None where all said the same."""
+    return fleiss_kappa(np.asarray([[one.good, one.bad] for one in complete]))
+
+
 def kappa_sentence(complete: Sequence[Votes]) -> str:
     """Agreement of votes that all have the same number of people."""
     if not complete or complete[0].wanted < 2:
         return "No pair has all its ratings yet, so there is no agreement to tell."
-    counts = np.asarray([[one.good, one.bad] for one in complete])
-    kappa = fleiss_kappa(counts)
+    kappa = kappa_of(complete)
     value = "not defined, all said the same" if kappa is None else f"{kappa:.3f}"
     return f"Fleiss' kappa {value} over {len(complete)} pairs with all {complete[0].wanted} ratings."

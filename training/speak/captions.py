@@ -11,7 +11,8 @@ from pathlib import Path
 from training.speak.caption import Caption, CaptionsError
 from training.speak.sources import is_flickr8k, records
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9][A-Za-z0-9._@+-]*)*")
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9][A-Za-z0-9._@+-]*)*")
+"""Ids that may be file names: relative, without hidden or parent folders."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Captions:
                     )
             if self.split is not None and caption.split != self.split:
                 continue
-            if not _SAFE_ID.fullmatch(caption.id):
+            if not SAFE_ID.fullmatch(caption.id):
                 self.skipped["id not usable as a file name"] += 1
             elif caption.id in seen:
                 self.skipped["duplicate id"] += 1

@@ -15,6 +15,7 @@ from training.speak.clips import SpeechError
 from training.speak.remake import remake
 from training.speak.run import foresee, perform
 from training.speak.work import prepare
+from training.voices import voice_set
 
 _FAILURES_SHOWN = 5
 _WORTH_FORESEEING = 200  # fewer clips are made before the estimate would be
@@ -78,7 +79,9 @@ def speak_command(
     remake_id: Annotated[
         str | None,
         typer.Option(
-            "--remake", help="SOURCE is a spoken corpus: make this clip of it again into --out, and compare."
+            "--remake",
+            help="SOURCE is a spoken corpus: make this clip of it again into --out, and compare. An engine "
+            "that does not come with SaySee has to be named by --voices.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -90,7 +93,7 @@ def speak_command(
     """
     with failing_in_one_sentence(debug=debug):
         if remake_id is not None:
-            remade = remake(source, remake_id, out)
+            remade = remake(source, remake_id, out, trusted={voice.engine for voice in voice_set(voices)})
             _show(remade, as_json)
             if not remade.identical:
                 raise SpeechError(

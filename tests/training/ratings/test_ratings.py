@@ -19,7 +19,7 @@ from training.__main__ import app
 from training.datasets import Clip, Picture, open_dataset
 from training.evaluate import Embedded
 from training.ratings.agreement import fleiss_kappa
-from training.ratings.judged import judged_table
+from training.ratings.judged import judge
 from training.ratings.make import Wanted, make_tasks
 from training.ratings.tables import agreement, human_recall, table_3, table_4
 from training.ratings.tasks import RatingsError, read_tasks
@@ -155,9 +155,10 @@ def test_judged_recall_has_the_judged_captions_alone_and_leaves_open_what_nobody
     speech_ND[5] = (0.9, 0.1, 0.5)
     pictures = tuple(Picture(name, NOWHERE, name) for name in "abc")
     votes = {("a", "a_2"): Votes(3, 0, 3), ("c", "b_2"): Votes(2, 1, 3), ("b", "c_2"): Votes(0, 3, 3)}
-    table = judged_table(
+    found = judge(
         Embedded(speech_ND, image_ND, clips, pictures, ()), Judgements(votes, {EXPERTS: 1, CROWD: 2})
     )
+    table = found.table()
     assert cells(table, 0)[:3] == ["automatic", figure_of(1, 3), "1.000"]
     assert cells(table, 1)[1] == ".667 to 1.000"  # a: good, b: good by people, c: nobody judged a with c_2
     assert cells(table, 2)[1:3] == [".667 to 1.000", "1.000"]
@@ -165,8 +166,18 @@ def test_judged_recall_has_the_judged_captions_alone_and_leaves_open_what_nobody
         "3 captions that were judged (of 6) and 3 pictures. Of 18 pairs among the first 5, 6 were judged"
         in table
     )
+    told = found.to_dict()
+    assert told["recall"]["human"]["speech_to_image"]["R@1"] == [0.6667, 1.0]  # type: ignore[index]
+    assert told["recall"]["automatic"]["speech_to_image"] == {"R@1": [0.3333] * 2, "R@5": [1.0] * 2}  # type: ignore[index]
+    assert {name: told[name] for name in ("clips", "pictures", "pairs", "pairs_judged", "judgements")} == {
+        "clips": 3,
+        "pictures": 3,
+        "pairs": 18,
+        "pairs_judged": 6,
+        "judgements": {"expert": 1, "crowd": 2},
+    }
     with pytest.raises(RatingsError, match="none of the 10 spoken captions was judged"):
-        judged_table(make_embedded([5, 5]), Judgements(votes, {EXPERTS: 1, CROWD: 2}))
+        judge(make_embedded([5, 5]), Judgements(votes, {EXPERTS: 1, CROWD: 2}))
 
 
 def figure_of(part: int, whole: int) -> str:
@@ -235,6 +246,18 @@ def test_the_whole_way_by_commands(tmp_path: Path) -> None:
     refused = training("evaluate", "--run", run, "--data", data, "--human", "--device", "cpu")
     assert refused.exit_code == 1
     assert "it comes with Flickr8k" in refused.stderr
+    clip = open_dataset(data, "test").clips[0]
+    (data / EXPERTS).write_text(f"{clip.identity}.jpg\t{clip.id}\t4\t4\t1\n")
+    (data / CROWD).write_text("")
+    judged = ("evaluate", "--run", run, "--data", data, "--human", "--device", "cpu")
+    assert "| human |" in training(*judged).stdout
+    as_json = training(*judged, "--json", "--out", tmp_path / "scores.json")
+    assert as_json.exit_code == 0, as_json.stderr
+    told = json.loads(as_json.stdout)
+    assert told == json.loads((tmp_path / "scores.json").read_text())
+    assert told["test"]["human"]["clips"] == 1
+    assert told["test"]["human"]["recall"]["human"]["speech_to_image"]["R@5"][1] == 1.0
+    assert "human" not in json.loads(training(*judged[:-3], *judged[-2:], "--json").stdout)["test"]
 
 
 @pytest.mark.data
