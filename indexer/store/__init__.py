@@ -1,5 +1,6 @@
 """Generations on disk: write, verify, open, search, promote, roll back, prune. The front door."""
 
+from indexer.collection import COLLECTIONS, CollectionName
 from indexer.store.errors import (
     BadCursor,
     BuildConflict,
@@ -31,9 +32,7 @@ from indexer.store.lifecycle import (
 )
 from indexer.store.lookup import find_generation
 from indexer.store.manifest import (
-    COLLECTIONS,
     CollectionManifest,
-    CollectionName,
     GenerationManifest,
     MapManifest,
     Skipped,

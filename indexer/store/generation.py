@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import ann
+from indexer.collection import CollectionName
 from indexer.location import Json
 from indexer.store.cursor import read_cursor, write_cursor
 from indexer.store.errors import (
@@ -26,7 +27,7 @@ from indexer.store.errors import (
 )
 from indexer.store.items import Item, ItemsReader
 from indexer.store.layout import ITEMS_FILE, MAP_FILE, faiss_file
-from indexer.store.manifest import CollectionManifest, CollectionName
+from indexer.store.manifest import CollectionManifest
 from indexer.store.map import read_map
 from indexer.store.soundness import check_generation
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.collection import COLLECTIONS, CollectionName
 from indexer.location import Json, Location
 from indexer.store.errors import GenerationClosed, GenerationDamaged
-from indexer.store.manifest import COLLECTIONS, CollectionName
 
 _COLUMNS = "row, id, sha256, mime, path, offset, size_bytes, modified_ns, seconds, width, height, metadata"
 

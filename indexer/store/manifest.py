@@ -10,16 +10,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from indexer.closeness import Closeness
+from indexer.collection import COLLECTIONS, CollectionName
 from indexer.media.sniff import Modality
 from indexer.store.errors import GenerationDamaged
 from indexer.store.layout import MANIFEST
 
 SCHEMA_VERSION = 1
-CollectionName = Literal["images", "captions"]
-COLLECTIONS: tuple[CollectionName, ...] = get_args(CollectionName)
 
 _T = TypeVar("_T")
 _N = TypeVar("_N", bound=str)

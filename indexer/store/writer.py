@@ -19,6 +19,7 @@ from types import TracebackType
 
 from indexer.ann import AnnIndex
 from indexer.bundle import Bundle, open_bundle
+from indexer.collection import CollectionName
 from indexer.durable import fsync_file, fsync_folder, sha256_file
 from indexer.store.errors import BuildConflict
 from indexer.store.history import current_generation
@@ -39,7 +40,6 @@ from indexer.store.layout import (
 from indexer.store.manifest import (
     SCHEMA_VERSION,
     CollectionManifest,
-    CollectionName,
     FileRecord,
     GenerationManifest,
     MapManifest,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, JsonValue
 
-from indexer.store import CollectionName as Collection
+from indexer.collection import CollectionName as Collection
 
 Modality = Literal["speech", "image"]
 Metadata = dict[str, JsonValue]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from indexer.store import CollectionName as Collection
+from indexer.collection import CollectionName as Collection
 from service.schemas.examples import GENERATION, Metadata, Modality, example
 
 ITEM = {

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, with_config
 
-from indexer.store import CollectionName as Collection
+from indexer.collection import CollectionName as Collection
 from service.schemas.examples import GENERATION, MODEL, REQUEST_ID, TIMINGS, Metadata, Modality, example
 from service.schemas.status import ProblemAnswer
 

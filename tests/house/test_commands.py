@@ -1,10 +1,12 @@
-"""The commands printed in the README and docs/ exist with their options; the curl lines work as printed."""
+"""The commands in the README and docs/ exist with their options; curl lines and scripts work as printed."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +90,29 @@ def test_the_curl_lines_of_the_readme_work_as_printed(
     words = [*shlex.split(here), "--fail-with-body", "--silent", "--show-error", "--max-time", "30"]
     ran = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+SCRIPTS = [
+    pytest.param(script, id=f"{page.name}-{number}")
+    for page in (ROOT / "README.md", ROOT / "docs" / "client.md")
+    for number, script in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL), 1
+    )
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_of_the_docs_work_as_printed(script: str, demo: tuple[Path, int]) -> None:
+    folder, port = demo
+    ran = subprocess.run(
+        [sys.executable, "-c", script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "scene-0" in ran.stdout or "/problems/" in ran.stdout
+    assert "failed" not in ran.stdout
