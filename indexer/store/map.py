@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.collection import CollectionName
 from indexer.store.errors import GenerationDamaged
-from indexer.store.manifest import CollectionName
 
 
 @dataclass(frozen=True, eq=False)

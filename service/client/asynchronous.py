@@ -20,10 +20,12 @@ from service.client.message import Call, Lost, Reply, Request
 from service.client.transport import Server, lost, replied, sent
 from service.schemas import (
     EmbeddingsAnswer,
+    GenerationsAnswer,
     IndexAnswer,
     ItemAnswer,
     ItemSummary,
     LimitsAnswer,
+    MapAnswer,
     SearchAnswer,
     SwapAnswer,
 )
@@ -135,8 +137,16 @@ class AsyncClient:
         """Every limit in force."""
         return await self._run(calls.limits())
 
+    async def map(self) -> MapAnswer:
+        """The items on a map of the joint space, where the index was built with one."""
+        return await self._run(calls.map_())
+
+    async def generations(self) -> GenerationsAnswer:
+        """The generations there are, newest first; takes an operator key."""
+        return await self._run(calls.generations())
+
     async def promote(self, generation: str) -> SwapAnswer:
-        """Serve another generation; takes an operator key. Never sent twice."""
+        """Serve another generation, by its id, newest or current; takes an operator key. Never sent twice."""
         return await self._run(calls.promote(generation))
 
     async def rollback(self) -> SwapAnswer:

@@ -116,5 +116,5 @@ def _outcome(one: _Taken, result: SearchAnswer | ProblemAnswer | ClientError) ->
     if isinstance(result, SearchAnswer):
         return Outcome(one.media, one.name, answer=result)
     if isinstance(result, ProblemAnswer):
-        result = Refused(result.status, result.type, result.title, result.detail)
+        result = Refused(result.status, result.type, result.title, result.detail, result.request_id)
     return Outcome(one.media, one.name, error=result)

@@ -21,10 +21,12 @@ from service.client.message import Call, Lost, Reply, Request
 from service.client.transport import Server, lost, replied, sent
 from service.schemas import (
     EmbeddingsAnswer,
+    GenerationsAnswer,
     IndexAnswer,
     ItemAnswer,
     ItemSummary,
     LimitsAnswer,
+    MapAnswer,
     SearchAnswer,
     SwapAnswer,
 )
@@ -138,8 +140,16 @@ class Client:
         """Every limit in force."""
         return self._run(calls.limits())
 
+    def map(self) -> MapAnswer:
+        """The items on a map of the joint space, where the index was built with one."""
+        return self._run(calls.map_())
+
+    def generations(self) -> GenerationsAnswer:
+        """The generations there are, newest first; takes an operator key."""
+        return self._run(calls.generations())
+
     def promote(self, generation: str) -> SwapAnswer:
-        """Serve another generation; takes an operator key. Never sent twice."""
+        """Serve another generation, by its id, newest or current; takes an operator key. Never sent twice."""
         return self._run(calls.promote(generation))
 
     def rollback(self) -> SwapAnswer:

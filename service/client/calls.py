@@ -17,10 +17,12 @@ from service.item_path import ITEMS, item_url
 from service.schemas import (
     BatchAnswer,
     EmbeddingsAnswer,
+    GenerationsAnswer,
     IndexAnswer,
     ItemAnswer,
     ItemsPage,
     LimitsAnswer,
+    MapAnswer,
     SearchAnswer,
     SwapAnswer,
 )
@@ -75,6 +77,14 @@ def index() -> Call[IndexAnswer]:
 
 def limits() -> Call[LimitsAnswer]:
     return Call(Request("GET", "/v1/limits"), _as(LimitsAnswer))
+
+
+def map_() -> Call[MapAnswer]:
+    return Call(Request("GET", "/v1/map"), _as(MapAnswer))
+
+
+def generations() -> Call[GenerationsAnswer]:
+    return Call(Request("GET", "/v1/index/generations"), _as(GenerationsAnswer))
 
 
 def promote(generation: str) -> Call[SwapAnswer]:

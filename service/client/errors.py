@@ -39,19 +39,28 @@ class NotUnderstood(ClientError):
 class Refused(ClientError):
     """The server says what is wrong. `type` is stable and ends in the problem's name; `str()` is the detail.
 
-    `retry_after_s`: when to ask again, in seconds, where the server said so.
+    `request_id`: what the server's log knows the request by. `retry_after_s`: when to ask again, in seconds,
+    where the server said so.
     """
 
     def __init__(
-        self, status: int, type: str, title: str, detail: str, retry_after_s: float | None = None
+        self,
+        status: int,
+        type: str,
+        title: str,
+        detail: str,
+        request_id: str = "",
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(detail or title)
         self.status = status
         self.type = type
         self.title = title
         self.detail = detail
+        self.request_id = request_id
         self.retry_after_s = retry_after_s
 
-    def __reduce__(self) -> tuple[type[Refused], tuple[int, str, str, str, float | None]]:
+    def __reduce__(self) -> tuple[type[Refused], tuple[int, str, str, str, str, float | None]]:
         # The default would rebuild it from the message alone, and a worker process could not send it home.
-        return Refused, (self.status, self.type, self.title, self.detail, self.retry_after_s)
+        told = (self.status, self.type, self.title, self.detail, self.request_id, self.retry_after_s)
+        return Refused, told

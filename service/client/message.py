@@ -64,6 +64,7 @@ def refused(reply: Reply) -> Refused:
         told.get("type", "about:blank"),
         told.get("title", _phrase(reply.status)),
         told.get("detail", f"The server answered {status}{where} and did not say what is wrong."),
+        reply.headers.get("x-request-id", ""),
         _retry_after_s(reply.headers.get("retry-after", "")),
     )
 

@@ -66,6 +66,7 @@ def test_the_servers_faults_are_errors_with_their_type(ask: Ask, address: str) -
             ask(address, "search", data)
         assert (refused.value.status, refused.value.type) == (status, f"/problems/{name}")
         assert str(refused.value).endswith(".")
+        assert refused.value.request_id
     with pytest.raises(Refused, match="it takes a whole number from 1 to 200") as refused:
         ask(address, "search", CLIP, k=1000)
     assert refused.value.type == "/problems/bad-parameter"
@@ -101,6 +102,7 @@ def test_vectors_and_what_is_served(ask: Ask, address: str, client: TestClient) 
     np.testing.assert_allclose(embedded.data[1].embedding, wanted, atol=1e-5)
     assert ask(address, "index").collections["images"].count == len(IMAGE_IDS)
     assert ask(address, "limits").max_body_bytes == 2_000_000
+    assert ask(address, "map").model_dump() == client.get("/v1/map").json()
 
 
 @pytest.mark.parametrize("bad", ["", "127.0.0.1:8000", "localhost", "http://", "ftp://a", "http://a:port"])
@@ -134,7 +136,8 @@ def test_an_operator_promotes_and_rolls_back(
             ask(address, "promote", new, client={"key": "another"})
         assert refused.value.type == "/problems/key-refused"
         operator = {"key": f" {KEY}\n"}
-        swap = ask(address, "promote", new, client=operator)
+        assert [one.id for one in ask(address, "generations", client=operator).generations] == [new, old]
+        swap = ask(address, "promote", "newest", client=operator)
         assert (swap.generation, swap.previous) == (new, old)
         assert ask(address, "rollback", client=operator).generation == old
         with pytest.raises(Refused) as refused:
