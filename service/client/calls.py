@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from indexer.collection import CollectionName as Collection
 from service.client.errors import NotUnderstood, WrongUse
@@ -27,7 +28,7 @@ from service.schemas import (
     SwapAnswer,
 )
 
-_A = TypeVar("_A", bound=BaseModel)
+_A = TypeVar("_A")
 _NAMED = re.compile(r"filename\*=UTF-8''([^;]+)")
 
 
@@ -110,7 +111,9 @@ def _some(files: Sequence[bytes]) -> tuple[bytes, ...]:
 def _as(model: type[_A]) -> Callable[[Reply], _A]:
     def read(reply: Reply) -> _A:
         try:
-            return model.model_validate_json(reply.body, extra="ignore")  # a newer server may say more
+            # A newer server may say more.
+            answer: _A = _adapter(model).validate_json(reply.body, extra="ignore")  # type: ignore[arg-type]
+            return answer
         except ValidationError as error:
             raise NotUnderstood(
                 f"The answer is no {model.__name__} of this service ({error.error_count()} faults): is there "
@@ -118,6 +121,11 @@ def _as(model: type[_A]) -> Callable[[Reply], _A]:
             ) from error
 
     return read
+
+
+@cache  # to which mypy gives no type[_A], although classes are hashable
+def _adapter(model: type) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
 def _media_file(reply: Reply) -> MediaFile:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_a_search_by_path_bytes_and_file(ask: Ask, address: str, tmp_path: Path,
     wanted = client.post("/v1/search/captions?k=3", content=CLIP).json()
     for media in (path, str(path), CLIP, bytearray(CLIP), memoryview(CLIP), io.BytesIO(CLIP)):
         answer = ask(address, "search", media, "captions", 3)
-        assert [hit.model_dump() for hit in answer.hits] == wanted["hits"]
+        assert [asdict(hit) for hit in answer.hits] == wanted["hits"]
         assert answer.query == ClipQuery(seconds=0.8, truncated=False)
         assert (answer.generation, answer.model) == (wanted["generation"], wanted["model"])
     with path.open("rb") as file:

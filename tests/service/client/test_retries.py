@@ -11,14 +11,14 @@ import pytest
 
 from service.client import NoAnswer, NotUnderstood, Refused, Retries, Unreachable
 from service.schemas import IndexAnswer, LimitsAnswer, SearchAnswer, SwapAnswer
-from tests.fixtures.both_clients import Ask
+from tests.fixtures.both_clients import Ask, example
 from tests.fixtures.scripted_server import Told, free_port, in_turn, scripted_server
 
 ONCE = {"retries": Retries(most=0)}
 
 
-def example(model: Any) -> Told:
-    return Told(body=json.dumps(model.model_config["json_schema_extra"]["examples"][0]).encode())
+def told(answer: type) -> Told:
+    return Told(body=json.dumps(example(answer)).encode())
 
 
 def problem(status: int, name: str, **headers: str) -> Told:
@@ -29,7 +29,7 @@ def problem(status: int, name: str, **headers: str) -> Told:
     )
 
 
-ANSWER = example(SearchAnswer)
+ANSWER = told(SearchAnswer)
 
 
 @pytest.mark.parametrize(("status", "name"), [(503, "overloaded"), (429, "too-fast")])
@@ -58,7 +58,7 @@ def test_a_broken_connection_is_tried_again_where_that_changes_nothing(ask: Ask,
     with scripted_server(in_turn(broken, ANSWER)) as server:
         assert ask(server.address, "search", b"a clip").target == "images"
         assert len(server.asked) == 2
-    with scripted_server(in_turn(broken, example(SwapAnswer))) as server:
+    with scripted_server(in_turn(broken, told(SwapAnswer))) as server:
         with pytest.raises(NoAnswer, match="broke before an answer came"):
             ask(server.address, "rollback")
         assert len(server.asked) == 1
@@ -70,7 +70,7 @@ def test_a_server_that_starts_late_is_waited_for(ask: Ask) -> None:
 
     def start_late() -> None:
         time.sleep(0.6)
-        with scripted_server(in_turn(example(SwapAnswer)), port):
+        with scripted_server(in_turn(told(SwapAnswer)), port):
             begun.set()
             over.wait(60)
 
@@ -116,14 +116,19 @@ def test_an_answer_of_another_program_is_told_from_ours(ask: Ask, body: bytes) -
 
 
 def test_a_newer_server_may_say_more(ask: Ask) -> None:
-    index = json.loads(example(IndexAnswer).body)
-    index["collections"]["images"]["new"] = index["newer"] = {"still": [1]}
+    more: dict[str, Any] = {"newer": {"still": [1]}}
+    index = {**example(IndexAnswer), **more}
+    index["collections"] = {"images": {**index["collections"]["images"], **more}}
     with scripted_server(in_turn(Told(200, json.dumps(index).encode()))) as server:
         assert ask(server.address, "index").collections["images"].count == 512
+    answer = {**example(SearchAnswer), **more}
+    answer["hits"] = [{**hit, **more} for hit in answer["hits"]]
+    with scripted_server(in_turn(Told(200, json.dumps(answer).encode()))) as server:
+        assert ask(server.address, "search", b"a clip").hits[0].rank == 1
 
 
 def test_a_path_before_the_service_and_a_key_are_sent_along(ask: Ask) -> None:
-    with scripted_server(in_turn(example(LimitsAnswer))) as server:
+    with scripted_server(in_turn(told(LimitsAnswer))) as server:
         ask(f"{server.address}/saysee/", "limits", client={"key": "s\u00e9cret"})
         (asked,) = server.asked
         assert (asked.method, asked.path) == ("GET", "/saysee/v1/limits")
