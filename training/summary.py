@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from training.journal import read_log
+
 KS = (1, 5, 10)
-
-
-def evaluations(run: Path) -> dict[int, dict[str, Any]]:
-    """Step -> its line of the log, in the order of steps; the newest of a step, and none that a kill tore."""
-    found: dict[int, dict[str, Any]] = {}
-    for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if record.get("dev"):
-            found[record["step"]] = record
-    return dict(sorted(found.items()))
 
 
 def evaluation_table(run: Path) -> Table | None:
     """Recall both ways at every evaluation; a star where the kept weights are from. None without any."""
-    found = evaluations(run)
+    found = read_log(run).evaluations
     if not found:
         return None
     table = Table(box=box.SIMPLE_HEAD, title="dev", title_justify="left")

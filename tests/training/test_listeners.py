@@ -11,9 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from training.evaluate import Scores
 from training.events import Events
-from training.journal import Journal
+from training.journal import Journal, read_log
 from training.listener import Listener, Progress, Together
-from training.summary import evaluation_table, evaluations
+from training.summary import evaluation_table
 
 
 def scores(recall: float) -> Scores:
@@ -58,9 +58,10 @@ def test_a_line_is_there_as_soon_as_it_is_told(tmp_path: Path) -> None:
 
 
 def test_the_table_has_a_row_an_evaluation_and_a_star_for_what_is_kept(told: Path) -> None:
-    with (told / "log.jsonl").open("a") as log:
-        log.write('{"step": 50, "dev": {"speech_to')  # torn by a kill
-    assert list(evaluations(told)) == [10, 20, 30, 40]
+    with (told / "log.jsonl").open("a") as file:
+        file.write('{"step": 50, "dev": {"speech_to')  # torn by a kill
+    log = read_log(told)
+    assert (list(log.evaluations), log.torn) == ([10, 20, 30, 40], 1)
     table = evaluation_table(told)
     assert table is not None
     console = Console(width=90)

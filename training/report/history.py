@@ -1,16 +1,12 @@
-"""What a run folder tells of how its fit went: loss and dev recall by step, and on how much data.
-
-A run that went on after a kill writes some lines twice; the newest of a step counts. A line that a kill tore
-is left out and counted.
-"""
+"""What a run folder tells of how its fit went: loss and dev recall by step, and on how much data."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.checkpoint import RunError, read_data, read_preset
+from training.checkpoint import read_data, read_preset
+from training.journal import read_log
 
 
 @dataclass(frozen=True)
@@ -27,27 +23,7 @@ class History:
 
 def read_history(run: Path) -> History:
     """Raises RunError for a folder that is no run or has no log."""
-    preset, data = read_preset(run), read_data(run)
-    try:
-        lines = (run / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise RunError(
-            f"{run / 'log.jsonl'} cannot be read ({error.strerror}); is {run} a run folder?"
-        ) from error
-    loss: dict[int, float] = {}
-    dev: dict[int, float] = {}
-    torn = 0
-    for line in lines:
-        try:
-            record = json.loads(line)
-            step = int(record["step"])
-            if "loss" in record:
-                loss[step] = float(record["loss"])
-            elif record.get("dev"):
-                both = (record["dev"][way]["R@10"] for way in ("speech_to_image", "image_to_speech"))
-                dev[step] = sum(both) / 2
-        except (ValueError, KeyError, TypeError):
-            torn += 1
+    preset, data, log = read_preset(run), read_data(run), read_log(run)
     batches = sorted({stage.batch for stage in preset.stages})
     batch = f"batch {batches[0]}" if len(batches) == 1 else f"batches of {batches[0]} to {batches[-1]}"
     described = f"{preset.name}, {preset.objective.name}, {preset.steps} steps, {batch}, seed {preset.seed}"
@@ -55,9 +31,9 @@ def read_history(run: Path) -> History:
         data["pictures"],
         data["clips"],
         described,
-        tuple(sorted(loss.items())),
-        tuple(sorted(dev.items())),
-        torn,
+        tuple(log.losses.items()),
+        tuple(log.dev().items()),
+        log.torn,
     )
 
 
