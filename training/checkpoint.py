@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from indexer.durable import fsync_folder, replace_text
-from training.preset import Preset, PresetError, parse_preset
+from training.preset import Preset, PresetError
+from training.preset_file import parse_preset
 from training.towers.dual import DualEncoder
 
 

@@ -13,7 +13,7 @@ def torch_device(name: str) -> torch.device:
     import torch
 
     from indexer.cores import available_cores
-    from training.fit import FitError
+    from training.fitter import FitError
 
     torch.set_num_threads(available_cores())
     if name == "cuda" and not torch.cuda.is_available():

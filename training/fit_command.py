@@ -154,7 +154,7 @@ def fit_command(
         from training.distributed import open_ranks
         from training.fit import fit
         from training.listener import Together
-        from training.preset import load_preset
+        from training.preset_file import load_preset
         from training.summary import evaluation_table
         from training.warm_start import WarmStart
 

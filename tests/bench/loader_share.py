@@ -27,9 +27,9 @@ from indexer.cores import available_cores
 from training.cache import cache_spec, open_cache
 from training.datasets import open_dataset
 from training.device import torch_device
-from training.fit import Fitter
+from training.fitter import Fitter
 from training.loader import Batch, Loader
-from training.preset import load_preset
+from training.preset_file import load_preset
 
 
 def main() -> None:

@@ -12,12 +12,12 @@ import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
-from indexer import doctor
 from indexer.__main__ import app
 from indexer.build import build
 from indexer.bundle import Bundle
 from indexer.cores import available_cores
-from indexer.doctor import Finding, examine
+from indexer.doctor import Finding, examine, runtimes
+from indexer.doctor.runtimes import provider_used
 from indexer.store import promote
 from tests.fixtures.pairs import make_pairs
 
@@ -121,7 +121,7 @@ def test_a_folder_left_behind_by_an_uninstall(monkeypatch: pytest.MonkeyPatch) -
 def test_cuda_that_is_offered_and_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
-    monkeypatch.setattr(doctor, "_provider_used", lambda asked: (asked[-1], "libcublas is missing"))
+    monkeypatch.setattr(runtimes, "provider_used", lambda asked: (asked[-1], "libcublas is missing"))
     (found,) = wrong(examine())
     assert found.subject == "provider"
     assert "CUDA is offered" in found.found
@@ -133,7 +133,7 @@ def test_a_provider_that_cannot_be_had_is_no_end(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Asked of the real library, which has no such provider on a CPU build."""
-    used, reason = doctor._provider_used(["NoSuchExecutionProvider", "CPUExecutionProvider"])
+    used, reason = provider_used(["NoSuchExecutionProvider", "CPUExecutionProvider"])
     assert used == "CPUExecutionProvider"
     assert reason
     assert capfd.readouterr().out == ""

@@ -11,7 +11,7 @@ import torch
 from tests.fixtures.random_batch import random_batch
 from tests.fixtures.small_towers import PICTURES
 from tests.fixtures.tiny_training import CONV_PRESET, SPECTROGRAM_PRESET, tiny_preset
-from training.fit import Fitter
+from training.fitter import Fitter
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.preset import load_preset, shipped
+from training.preset_file import load_preset, shipped
 from training.towers.features import LOG_FLOOR, Features, mel_filters
 
 RATE = 16_000

@@ -26,10 +26,12 @@ from training.checkpoint import RunError, load_model, load_state, read_data, rea
 from training.datasets import PairSet, open_dataset
 from training.distributed import UnevenShare
 from training.evaluate import Embedded, Scores, score
-from training.fit import FitError, Fitter, describe, fit
+from training.fit import describe, fit
+from training.fitter import FitError, Fitter
 from training.listener import Progress
 from training.loader import Batch, Loader
-from training.preset import Preset, load_preset
+from training.preset import Preset
+from training.preset_file import load_preset
 
 CPU = torch.device("cpu")
 

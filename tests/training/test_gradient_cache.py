@@ -16,7 +16,7 @@ from tests.fixtures.small_towers import PICTURES, SmallTowers
 from tests.fixtures.tiny_training import CONV_PRESET, tiny_preset
 from tests.fixtures.two_processes import UNNORMED
 from training.distributed import ALONE
-from training.fit import Fitter
+from training.fitter import Fitter
 from training.gradient_cache import backpropagate, statistics_at_rest
 from training.loader import Batch
 from training.preset import Preset

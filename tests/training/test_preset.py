@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.fixtures.tiny_training import CONV_PRESET, tiny_preset
-from training.preset import PRESETS, PresetError, load_preset, parse_preset, shipped
+from training.preset import PresetError
+from training.preset_file import PRESETS, load_preset, parse_preset, shipped
 
 
 @pytest.mark.parametrize("name", shipped())

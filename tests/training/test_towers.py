@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.fixtures.tiny_training import CONV_PRESET, SPECTROGRAM_PRESET, tiny_preset
-from training.preset import ImageTowerConfig, PresetError, load_preset
+from training.preset import ImageTowerConfig, PresetError
+from training.preset_file import load_preset
 from training.towers.dual import DualEncoder
 from training.towers.image import ImageTower
 from training.towers.speech import SpectrogramTower

@@ -12,7 +12,8 @@ import torch
 from tests.fixtures.tiny_training import make_learnable_corpus, tiny_preset
 from training.checkpoint import RunError, load_state, read_data
 from training.datasets import PairSet, open_dataset
-from training.fit import Fitter, fit
+from training.fit import fit
+from training.fitter import Fitter
 from training.listener import Together
 from training.preset import Preset
 from training.warm_start import WarmStart

@@ -1,0 +1,60 @@
+"""A bundle and an index, looked at from end to end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from indexer.doctor.finding import Finding
+
+
+def bundle_findings(path: Path) -> Iterator[Finding]:
+    """A bundle is whole and its golden pairs come out."""
+    from indexer.bundle import open_bundle
+    from indexer.encoder import Encoder
+
+    bundle = open_bundle(path)
+    encoder = Encoder(bundle)
+    yield Finding(
+        "bundle",
+        "ok",
+        f"{bundle.manifest.name}, fingerprint {bundle.fingerprint[:12]}, {encoder.dim} dimensions; "
+        f"its golden pairs agree on {encoder.provider}",
+    )
+
+
+def index_findings(path: Path) -> Iterator[Finding]:
+    """Every generation of an index is sound, one serves, and there is room for another."""
+    from indexer.store import list_generations, open_index, verify
+
+    listed = list_generations(path)
+    for one in listed:
+        problems = [one.problem] if one.problem else verify(path, one.id)
+        shown = f"{one.id}{' (current)' if one.current else ''}"
+        if problems:
+            fix = (
+                f"python -m indexer rollback --index {path}"
+                if one.current
+                else "python -m indexer prune, or build again"
+            )
+            yield Finding("generation", "wrong", f"{shown}: {'; '.join(problems)}", fix)
+        else:
+            yield Finding("generation", "ok", shown)
+    opened = open_index(path)
+    try:
+        counts = ", ".join(f"{part.count:,} {name}" for name, part in opened.manifest.collections.items())
+        if opened.degraded:
+            yield Finding("index", "wrong", opened.degraded, f"python -m indexer rollback --index {path}")
+        else:
+            yield Finding("index", "ok", f"serves {counts}")
+    finally:
+        opened.close()
+    used = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    free = shutil.disk_usage(path).free
+    needed = used // max(1, len(listed))
+    told = f"the index takes {used / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free"
+    if free > 2 * needed:
+        yield Finding("disk", "ok", told)
+    else:
+        yield Finding("disk", "note", told, f"python -m indexer prune --index {path}, or a larger disk")
