@@ -38,6 +38,16 @@ export const limits = () => call("/v1/limits");
 
 export const index = () => call("/v1/index");
 
+const asOperator = (key) => ({ headers: { Accept: "application/json", Authorization: `Bearer ${key}` } });
+
+export const generations = (key) => call("/v1/index/generations", asOperator(key));
+
+export const promote = (id, key) => call(`/v1/index/promote?generation=${encodeURIComponent(id)}`, { method: "POST", ...asOperator(key) });
+
+export const rollback = (key) => call("/v1/index/rollback", { method: "POST", ...asOperator(key) });
+
+export const map = () => call("/v1/map");
+
 export const items = (collection, limit) => call(`/v1/items/${collection}?limit=${limit}`);
 
 export const item = (collection, id, signal) => call(itemPath(collection, id), { signal });

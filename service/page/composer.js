@@ -1,12 +1,16 @@
 // The place where one speaks, shows or waits: the record button and its modes, and the message beside it when
-// something is wrong. Modes: idle, asking (for the microphone), recording, searching.
+// something is wrong. Modes: idle, asking (for the microphone), recording, searching. A press held down records until it
+// is let go; a short one until the next.
 
 import { byId, element, icon } from "./dom.js";
 import { keyField } from "./keyring.js";
 import { clock } from "./player.js";
 import { startRecording } from "./recorder.js";
+import { pushToTalk } from "./talk.js";
 import { liveMeter } from "./waveform.js";
 
+const SHORT_PRESS_MS = 450;
+const TOUCH_ALONE = window.matchMedia("(hover: none)");
 const LABELS = { idle: "Press and speak", asking: "Waiting for the microphone", recording: "Stop and search", searching: "Searching" };
 
 /** maxSeconds() is asked at each start, for limits may arrive late. Gives {mode, complain, clear, discard}. */
@@ -17,15 +21,22 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
   const meter = liveMeter(byId("meter"));
   let session = null;
   let turn = 0;
+  let held = false;
+  let ending = false; // the press under way ends a recording
   let countdown = 0;
 
   function mode(name) {
     box.dataset.mode = name;
-    byId("record-label").textContent = LABELS[name];
-    byId("record-note").textContent = name === "idle" ? `up to ${maxSeconds()} seconds` : "";
+    label();
+    byId("record-note").textContent = name === "idle" ? `or hold it${TOUCH_ALONE.matches ? "" : ", or the space bar"}; up to ${maxSeconds()} seconds` : "";
     byId("live").hidden = name !== "recording";
     byId("searching").hidden = name !== "searching";
     for (const one of [byId("choose"), byId("file")]) one.disabled = name === "recording" || name === "asking";
+  }
+
+  function label() {
+    const name = box.dataset.mode;
+    byId("record-label").textContent = name === "recording" && held && !ending ? "Let go to search" : LABELS[name];
   }
 
   function clear() {
@@ -90,7 +101,7 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
         onLimit: () => announce(`Stopped at ${limit} seconds, the longest this service listens to.`),
       });
       if (mine === turn) {
-        session = { ...started, turn: mine };
+        session = { ...started, turn: mine, since: performance.now() };
         mode("recording");
       } else started.discard();
       const recording = await started.finished;
@@ -122,9 +133,27 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
     else if (box.dataset.mode === "searching") onCancel();
   }
 
-  button.addEventListener("click", () => {
+  function toggle() {
     if (box.dataset.mode === "recording") session.stop();
     else if (box.dataset.mode !== "asking") record();
+  }
+
+  pushToTalk(button, {
+    press() {
+      held = true;
+      ending = box.dataset.mode === "recording";
+      if (!ending) toggle();
+    },
+    release() {
+      held = false;
+      const ends = ending;
+      ending = false;
+      // Let go while the browser still asks about the microphone, or at once: it stays on until the next press.
+      const long = session && performance.now() - session.since > SHORT_PRESS_MS;
+      if (box.dataset.mode === "recording" && (ends || long)) session.stop();
+      else label();
+    },
+    click: toggle,
   });
   byId("cancel").addEventListener("click", () => {
     cancel();

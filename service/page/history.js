@@ -4,10 +4,11 @@
 //   /?mine=2&find=captions             results for the second thing said or shown since the page was loaded
 // A trail is the list of {step, label} that led here, the present one last; it lives in history.state.
 
+import { other, within } from "./about.js";
+
 export const START = Object.freeze({ kind: "start" });
 
 const COLLECTIONS = ["images", "captions"];
-const other = (collection) => (collection === "images" ? "captions" : "images");
 
 export function urlOf(step) {
   if (step.kind === "item") {
@@ -34,7 +35,7 @@ export function stepOf(search) {
 }
 
 /** Neighbours of an item; of the other kind where nothing else is asked for. */
-export const fromItem = (collection, id, find = other(collection)) => ({ kind: "item", collection, id, find });
+export const fromItem = (collection, id, find = within(other(collection))) => ({ kind: "item", collection, id, find });
 
 export const trailNow = () => history.state?.trail ?? [];
 

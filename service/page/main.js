@@ -1,19 +1,25 @@
 // The page's composition root: what the person does becomes a step, a step becomes one call, its answer becomes results.
 // A search enters the history only once it has been answered, so a failed one leaves everything where it was.
 
+import { within } from "./about.js";
 import * as api from "./api.js";
 import { count, nameOf, recall, remember, shorten } from "./catalogue.js";
+import { explainCloseness } from "./closeness.js";
 import { createComposer } from "./composer.js";
 import { byId, element } from "./dom.js";
 import { START, enter, fromItem, leavePlace, onReturn, placeNow, stepOf, trailNow, urlOf } from "./history.js";
 import { listenForFiles } from "./intake.js";
+import { listenOnFocus } from "./listen.js";
 import { explain, NOT_KEPT, TOO_LARGE } from "./messages.js";
 import { silence } from "./player.js";
 import { renderItem, renderOwn } from "./query.js";
 import { renderFoot, renderHits } from "./results.js";
 import { answerTo, keep, kept } from "./searches.js";
+import { setUpShare } from "./share.js";
 import { fillStart } from "./start.js";
+import { setUpViewer } from "./viewer.js";
 import { picture, squeeze } from "./waveform.js";
+import { setUpWhereabouts } from "./whereabouts.js";
 
 const TITLE = document.title;
 // What holds until the service has said what does.
@@ -46,7 +52,7 @@ function searchWith(file, told) {
   const own = keep(file, told);
   const asked = document.querySelector("input[name=want]:checked").value;
   const natural = own.modality === "image" ? "captions" : "images";
-  go({ kind: "mine", number: own.number, find: asked === "auto" ? natural : asked }, { trail: [] });
+  go({ kind: "mine", number: own.number, find: asked === "auto" ? within(natural) : asked }, { trail: [] });
 }
 
 function follow(collection, found) {
@@ -89,6 +95,7 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
     if (ongoing !== mark) return;
     composer.mode("idle");
     checkShow(stepOf(location.search));
+    if (byId("results").hidden) view("start"); // an address that leads nowhere
     if (error.name === "AbortError") {
       announce("Search cancelled.");
       return;
@@ -121,7 +128,7 @@ function showStart(place) {
   settle(place, byId("main"));
 }
 
-function showResults({ step, label }, { answer, elapsedMs, own, item }, trail, { place, keepFocus }) {
+function showResults({ step, label }, { answer, elapsedMs, measured, own, item }, trail, { place, keepFocus }) {
   const { target, hits } = answer;
   const found = count(hits.length, target);
   if (own) renderOwn(byId("query"), own, answer.query, limits.max_seconds);
@@ -130,7 +137,12 @@ function showResults({ step, label }, { answer, elapsedMs, own, item }, trail, {
   const hint = target === "images" ? "Choose one to hear its captions." : "Play them, or choose one to see its pictures.";
   byId("results-hint").textContent = hits.length ? hint : "";
   checkShow(step);
-  renderHits(byId("hits"), answer, follow);
+  renderHits(byId("hits"), answer, measured, follow);
+  byId("measure").replaceChildren(...explainCloseness(measured, answer.query.modality, target));
+  byId("measure-open").hidden = hits.length === 0;
+  byId("listen-choice").hidden = target !== "captions" || hits.length === 0;
+  share.show(step);
+  whereabouts.show(step, answer);
   renderFoot(byId("foot"), answer, elapsedMs);
   renderTrail(trail);
   view("results");
@@ -174,7 +186,7 @@ async function welcome() {
   try {
     Object.assign(limits, await api.limits());
     composer.mode(byId("composer").dataset.mode);
-    await fillStart(follow, Math.min(100, limits.max_page));
+    whereabouts.offer(await fillStart(follow, Math.min(100, limits.max_page)));
     welcomed = true;
     byId("start").hidden = document.body.dataset.view !== "start";
   } catch (error) {
@@ -194,9 +206,14 @@ byId("home").addEventListener("click", (event) => travel(event, START, []));
 for (const radio of document.querySelectorAll("input[name=show]")) {
   radio.addEventListener("change", () => go({ ...stepOf(location.search), find: radio.value }, { entry: "replace" }));
 }
+const share = setUpShare(announce);
+const whereabouts = setUpWhereabouts(follow, (error) => composer.complain(explain(error)));
+setUpViewer();
+listenOnFocus(byId("hits"));
 listenForFiles((file) => searchWith(file));
 onReturn((step) => go(step, { entry: "none", place: placeNow() }));
 
-welcome();
 const first = stepOf(location.search);
+document.body.dataset.view = first.kind === "start" ? "start" : "results";
+welcome();
 if (first.kind !== "start") go(first, { entry: "none", place: placeNow() });

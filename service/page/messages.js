@@ -25,6 +25,12 @@ const TITLES = {
 // Only these get better by waiting or asking once more; the others ask for something else.
 const WORTH_ANOTHER_TRY = new Set([409, 429, 500, 502, 503, 504]);
 
+const KINDLY = {
+  "/problems/unknown-item": { title: "That is not in the collection any more",
+    detail: "It may have gone when the index was built again. Start from one of the pictures below, or say what you are looking for." },
+  "/problems/no-map": { title: "There is no map of this index", detail: "It was built without one. Searching works as ever." },
+};
+
 const KEY_PROBLEMS = new Set(["/problems/key-missing", "/problems/key-refused"]);
 
 /** Gives {title, detail, retry, retryAfterSeconds?, needsKey?}; retry says whether trying the same again makes sense. */
@@ -41,6 +47,11 @@ export function explain(error) {
     return { title: error.status === 401 ? "This service asks for a key" : "That key is not known here", retry: false, needsKey: true,
       detail: "Whoever runs the service gives out keys. Yours is kept until you close the browser." };
   }
+  if (error instanceof Problem && error.type === "/problems/unknown-collection") {
+    const missing = / no '?images/.test(error.message) ? "pictures" : "spoken captions";
+    return { title: `There are no ${missing} here`, retry: false, detail: `This index was built without ${missing}. Look for the other kind instead.` };
+  }
+  if (error instanceof Problem && error.type in KINDLY) return { ...KINDLY[error.type], retry: false };
   if (error instanceof Problem) {
     return { title: TITLES[error.status] ?? "The service stumbled", detail: error.message,
       retry: WORTH_ANOTHER_TRY.has(error.status), retryAfterSeconds: error.retryAfterSeconds };

@@ -3,6 +3,7 @@
 
 import { element, icon } from "./dom.js";
 
+const playing = new WeakMap();
 const audio = new Audio();
 audio.preload = "none";
 let owner = null;
@@ -21,6 +22,9 @@ export function silence() {
   owner?.rewind();
   owner = null;
 }
+
+/** Plays what that player is for, unless the browser lets no page sound before it was used. */
+export const playIn = (node) => playing.get(node)?.();
 
 export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
@@ -82,8 +86,13 @@ export function createPlayer({ url, name, wave, seconds }) {
   }
 
   const start = () => audio.play().catch((error) => {
-    // Interrupted by another sound or by leaving: not a failure.
-    if (error.name !== "AbortError" && owner === self) self.show("failed");
+    // Interrupted by another sound or by leaving, or not allowed before the page was used: not a failure.
+    if (error.name === "NotAllowedError") self.show("paused");
+    else if (error.name !== "AbortError" && owner === self) self.show("failed");
+  });
+  playing.set(node, () => {
+    take();
+    if (audio.paused) start();
   });
 
   button.addEventListener("click", () => {

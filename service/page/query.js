@@ -5,6 +5,7 @@ import { nameOf, wordsOf } from "./catalogue.js";
 import { element } from "./dom.js";
 import { createPlayer } from "./player.js";
 import { thumbnail } from "./results.js";
+import { openViewer, viewable } from "./viewer.js";
 
 /** own: {modality, url, name, seconds, wave, recorded}. told: the `query` part of the service's answer. */
 export function renderOwn(panel, own, told, maxSeconds) {
@@ -13,8 +14,8 @@ export function renderOwn(panel, own, told, maxSeconds) {
   const title = heard ? (own.recorded ? "You said" : "You played") : "You showed";
   const body = heard
     ? createPlayer({ url: own.url, name: own.recorded ? "your recording" : own.name, wave: own.wave, seconds })
-    : element("img", { src: own.url, alt: `Your picture ${own.name}` });
-  body.addEventListener("error", () => body.replaceWith(element("p", {}, "A picture of a kind that this browser cannot show.")));
+    : enlargeable(element("img", { src: own.url, alt: `Your picture ${own.name}` }), () => ({ url: own.url, name: `Your picture ${own.name}` }));
+  body.querySelector("img")?.addEventListener("error", () => body.replaceWith(element("p", {}, "A picture of a kind that this browser cannot show.")));
   const note = told.truncated ? `Only the first ${maxSeconds} seconds were listened to.` : null;
   fill(panel, title, body, note ?? (own.recorded ? null : own.name));
 }
@@ -22,12 +23,17 @@ export function renderOwn(panel, own, told, maxSeconds) {
 export function renderItem(panel, collection, found) {
   const words = wordsOf(collection, found);
   const body = collection === "images"
-    ? element("a", { href: mediaUrl(collection, found), "aria-label": `Open in full size: ${nameOf(collection, found)}` },
-        thumbnail(found, { eager: true, large: true }))
+    ? enlargeable(thumbnail(found, { eager: true, large: true }), () => viewable(found, { found: undefined }))
     : createPlayer({ url: mediaUrl(collection, found), name: nameOf(collection, found),
         wave: thumbnailUrl(collection, found), seconds: found.metadata?.seconds ?? found.seconds });
   fill(panel, collection === "images" ? "Starting from this picture" : "Starting from this caption", body,
     words ? null : found.id, collection === "captions" ? words : undefined);
+}
+
+function enlargeable(image, pictureOf) {
+  const button = element("button", { type: "button", class: "enlarge", "aria-label": `Enlarge: ${image.alt}` }, image);
+  button.addEventListener("click", () => openViewer([{ ...pictureOf(), opener: button }], 0));
+  return button;
 }
 
 function fill(panel, title, body, note, quote) {

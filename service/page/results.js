@@ -3,18 +3,24 @@
 
 import { mediaUrl, thumbnailUrl } from "./api.js";
 import { nameOf, wordsOf } from "./catalogue.js";
+import { closenessMark } from "./closeness.js";
 import { element, icon } from "./dom.js";
 import { fromItem, urlOf } from "./history.js";
 import { createPlayer } from "./player.js";
+import { openViewer, viewable, zoomButton } from "./viewer.js";
 
-/** follow(collection, item) is called when a hit's link is followed in this tab. */
-export function renderHits(list, answer, follow) {
+/** measured: what scores mean for this query, where it is known. follow(collection, item): a hit's link was followed. */
+export function renderHits(list, answer, measured, follow) {
   const collection = answer.target;
   list.dataset.collection = collection;
-  const render = collection === "images" ? pictureHit : captionHit;
   // Cosine scores end at 1; dot products do not, and then the best hit fills the bar.
-  const full = Math.max(1, ...answer.hits.map((hit) => hit.score));
-  list.replaceChildren(...answer.hits.map((hit) => element("li", { class: "hit" }, ...render(hit, follow), closeness(hit, full))));
+  const largest = Math.max(1, ...answer.hits.map((hit) => hit.score));
+  const marks = answer.hits.map((hit) => closenessMark(hit.score, measured, { largest }));
+  const enlarge = (at) => openViewer(answer.hits.map((hit, one) => viewable(hit, { mark: marks[one],
+    opener: list.children[one]?.querySelector(".zoom") })), at, follow);
+  const render = collection === "images" ? pictureHit : captionHit;
+  list.replaceChildren(...answer.hits.map((hit, at) => element("li", { class: "hit" },
+    ...render(hit, follow, () => enlarge(at)), marks[at])));
 }
 
 /** A link to an item's neighbours. Plain clicks stay in the page; with a modifier the browser does what it always does. */
@@ -43,12 +49,14 @@ export function thumbnail(found, { eager = false, large = false } = {}) {
   return image;
 }
 
-function pictureHit(hit, follow) {
+function pictureHit(hit, follow, enlarge) {
   const words = wordsOf("images", hit);
   return [
-    itemLink("images", hit, follow, { class: "picture", title: words ?? "", id: `hit-${hit.id}` },
-      thumbnail(hit, { eager: hit.rank <= 5, large: hit.rank === 1 }),
-      element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")),
+    element("div", { class: "frame" },
+      itemLink("images", hit, follow, { class: "picture", title: words ?? "", id: `hit-${hit.id}` },
+        thumbnail(hit, { eager: hit.rank <= 5, large: hit.rank === 1 }),
+        element("span", { class: "whisper", "aria-hidden": "true" }, icon("speech"), "Hear its captions")),
+      zoomButton(nameOf("images", hit), enlarge)),
     hit.rank === 1 ? element("p", { class: "closest" }, "Closest") : null,
   ];
 }
@@ -69,14 +77,6 @@ function captionHit(hit, follow) {
 
 /** A voice without the engine it came from: "espeak:en-gb+Annie" is called en-gb+Annie. */
 const voiceName = (voice) => String(voice).replace(/^[a-z]+:/, "");
-
-/** The score as a bar, `full` filling it, and a figure. */
-function closeness(hit, full) {
-  const bar = element("span", { class: "closeness-bar", "aria-hidden": "true" });
-  bar.style.setProperty("--share", Math.max(0, hit.score / full));
-  return element("p", { class: "closeness", title: "Closeness to what you searched with: higher is closer" },
-    bar, element("span", { class: "unseen" }, "Closeness "), hit.score.toFixed(2));
-}
 
 /** How long it took and which index answered. */
 export function renderFoot(node, answer, elapsedMs) {

@@ -1,6 +1,7 @@
 // Searches and their answers: by something the person said or showed, or by an item of the index. What was answered once
 // is kept, so Back shows at once what was seen; it was one generation's answer then and says so at its foot.
 
+import { aboutIndex } from "./about.js";
 import * as api from "./api.js";
 import { recall, remember } from "./catalogue.js";
 import { urlOf } from "./history.js";
@@ -22,14 +23,20 @@ export function keep(file, { recorded = false, seconds, wave } = {}) {
 
 export const kept = (number) => mine.get(number);
 
-/** Answers a step, from what was answered before if `again`. Gives {answer, elapsedMs, own?, item?}. */
+/**
+ * Answers a step, from what was answered before if `again`. Gives {answer, elapsedMs, measured?, own?, item?}; measured is
+ * what scores of such a query mean here.
+ */
 export async function answerTo(step, { maxHits, again, signal }) {
   const url = urlOf(step);
   if (again && answers.has(url)) return answers.get(url);
   const began = performance.now();
   const k = Math.min(HITS, maxHits);
   const found = step.kind === "mine" ? await byOwn(step, k, signal) : await byItem(step, k, signal);
-  const result = { ...found, elapsedMs: performance.now() - began };
+  const elapsedMs = performance.now() - began;
+  const about = await aboutIndex(found.answer.generation).catch(() => undefined);
+  const { target, query } = found.answer;
+  const result = { ...found, elapsedMs, measured: about?.collections[target]?.closeness?.[query.modality] };
   remember(result.answer.target, result.answer.hits);
   answers.set(url, result);
   return result;

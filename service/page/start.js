@@ -1,26 +1,29 @@
 // The first look: a few pictures to begin from, and a sentence worth saying, taken from what was really said of them.
 
+import { aboutIndex, holdings } from "./about.js";
 import * as api from "./api.js";
-import { count, nameOf, remember, wordsOf } from "./catalogue.js";
+import { nameOf, remember, wordsOf } from "./catalogue.js";
 import { byId, element, icon } from "./dom.js";
 import { itemLink, thumbnail } from "./results.js";
 
 const SHOWN = 8;
 
-/** Fills the start from the first `page` items of each collection; throws what api throws while the service is not ready. */
+/**
+ * Fills the start from the first `page` items of each collection there is, and says what is served; throws what api throws
+ * while the service is not ready.
+ */
 export async function fillStart(follow, page) {
-  const [captions, images, about] = await Promise.all([api.items("captions", page), api.items("images", page), api.index()]);
-  remember("captions", captions.items);
-  remember("images", images.items);
-  renderHoldings(about);
-  renderIdea(captions.items.filter((one) => wordsOf("captions", one)), follow);
-  renderSamples(images.items, follow);
-}
-
-function renderHoldings(about) {
-  const of = (collection) => about.collections?.[collection]?.count;
-  const parts = ["images", "captions"].filter((one) => typeof of(one) === "number").map((one) => count(of(one), one));
-  byId("holdings").textContent = parts.join(" · ");
+  const about = await aboutIndex();
+  const [captions, images] = await Promise.all(["captions", "images"].map(
+    async (one) => (one in about.collections ? remember(one, (await api.items(one, page)).items) : [])));
+  byId("holdings").textContent = holdings(about);
+  for (const radio of document.querySelectorAll("input[name=want], input[name=show]")) {
+    radio.disabled = radio.value !== "auto" && !(radio.value in about.collections);
+    if (radio.disabled) radio.title = `This index has no ${radio.value === "images" ? "pictures" : "spoken captions"}.`;
+  }
+  renderIdea(captions.filter((one) => wordsOf("captions", one)), follow);
+  renderSamples(images, follow);
+  return about;
 }
 
 function renderSamples(images, follow) {

@@ -57,11 +57,14 @@ async def problem(name: str) -> ProblemKind:
 
 
 def install(app: FastAPI, page: Path = PAGE) -> None:
-    """Serve the page at / and /page/, and Swagger UI at /docs from assets that fastapi-offline carries."""
+    """Serve the page at / and /page/, the operator's at /operator, and Swagger UI at /docs from assets that fastapi-offline carries."""
     static = _Revalidated(directory=page, html=True)
 
     async def front(request: Request) -> Response:
         return await static.get_response("index.html", request.scope)
+
+    async def operator(request: Request) -> Response:
+        return await static.get_response("operator.html", request.scope)
 
     async def docs(request: Request) -> Response:
         return HTMLResponse(
@@ -72,6 +75,7 @@ def install(app: FastAPI, page: Path = PAGE) -> None:
         return Response(_START, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     app.add_route("/", front, include_in_schema=False)
+    app.add_route("/operator", operator, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
     app.add_route("/docs/start.js", start, include_in_schema=False)
     assets = Path(str(files("fastapi_offline") / "static"))

@@ -17,12 +17,11 @@ from typing import Any, Literal
 import pytest
 
 from tests.fixtures.media_bytes import make_png, make_wav
+from tests.fixtures.page_checks import PATIENCE_MS
 from tests.fixtures.tiny_bundle import make_tiny_bundle
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
 
-# Reached only by a test that fails; a machine busy with other things is not a fault of the page.
-PATIENCE_MS = 30_000
 sync_api.expect.set_options(timeout=PATIENCE_MS)
 
 PICTURES = 14

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import PATIENCE_MS
 from tests.fixtures.live_server import live_server
+from tests.fixtures.page_checks import PATIENCE_MS, faults, wide
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
 expect = sync_api.expect
@@ -84,12 +84,9 @@ def test_a_shared_address_shows_its_search_once_the_key_is_given(page: Any, guar
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_the_field_fits_and_axe_finds_no_fault(page: Any, guarded: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.base", reason="no axe-playwright-python (extra `dev`)")
     page.set_viewport_size({"width": width, "height": 740})
     page.emulate_media(reduced_motion="reduce")
     page.goto(guarded)
     expect(page.get_by_label("Key for this service")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    page.evaluate(axe.AXE_SCRIPT)
-    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
-    assert [one["id"] for one in found["violations"]] == []
+    assert not wide(page)
+    assert not faults(page)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -12,8 +11,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.browser.conftest import AWKWARD, PATIENCE_MS, PICTURES, OpenPage, caption_of, clip
+from tests.browser.conftest import AWKWARD, PICTURES, OpenPage, caption_of, clip
 from tests.fixtures.media_bytes import make_png
+from tests.fixtures.page_checks import faults, tab_to, until, wide
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
 expect = sync_api.expect
@@ -36,14 +36,6 @@ def record(page: Any, milliseconds: int = 1500) -> None:
 
 def show(page: Any, file: dict[str, Any]) -> None:
     page.locator("#file").set_input_files(file)
-
-
-def until(page: Any, condition: str, argument: object = None) -> None:
-    """Waits for a JavaScript condition. Playwright's own polls by eval, which the content policy forbids."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not page.evaluate(condition, argument):
-        assert time.monotonic() < deadline, f"never true: {condition}"
-        page.wait_for_timeout(50)
 
 
 def with_limits(address: str, **changed: float) -> Callable[[Any], None]:
@@ -150,7 +142,7 @@ def test_show_it_hear_it(open_page: OpenPage) -> None:
 
         page.get_by_role("radio", name="Pictures").check(force=True)
         expect(page.locator("#hits .picture img").first).to_have_attribute("alt", caption_of(5))
-        expect(page.locator("#hits .closeness").first).to_contain_text("1.00")
+        expect(page.locator("#hits .closeness").first).to_contain_text("very close")
 
 
 def test_sound_files_and_an_asked_for_kind(open_page: OpenPage) -> None:
@@ -235,13 +227,6 @@ def test_what_was_said_is_gone_after_a_reload_and_the_page_says_so(open_page: Op
 
 
 def test_keyboard_only(open_page: OpenPage) -> None:
-    def tab_to(page: Any, selector: str) -> None:
-        for _ in range(60):
-            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
-                return
-            page.keyboard.press("Tab")
-        raise AssertionError(f"Tab never came to {selector}")
-
     with open_page() as page:
         # Listened for from the start: asked for just before the key, the key may come first.
         page.on("filechooser", lambda chooser: chooser.set_files(PICTURE))
@@ -368,17 +353,6 @@ def test_a_lost_connection_can_be_tried_again(open_page: OpenPage) -> None:
         expect(page.locator("#hits .player")).to_have_count(HITS)
 
 
-def wide(page: Any) -> list[str]:
-    """What sticks out of the window sideways."""
-    found: list[str] = page.evaluate(
-        """() => document.documentElement.scrollWidth <= window.innerWidth ? []
-             : [...document.querySelectorAll('body *')]
-                 .filter((one) => one.getBoundingClientRect().right > window.innerWidth + 1)
-                 .map((one) => `${one.tagName}.${one.className}`)"""
-    )
-    return found
-
-
 def each_state(page: Any) -> Any:
     """The page in its states, one after the other, each with its name."""
     expect(page.locator("#samples a")).to_have_count(8)
@@ -393,6 +367,20 @@ def each_state(page: Any) -> Any:
     page.get_by_role("button", name="Stop and search").click()
     expect(page.locator("#hits .picture")).to_have_count(HITS)
     yield "pictures"
+    page.get_by_role("button", name="How close is close?").click()
+    expect(page.locator("#measure")).to_be_visible()
+    yield "what close means"
+    page.keyboard.press("Escape")
+    page.locator(".zoom").first.click()
+    until(page, "() => document.querySelector('#viewer-picture').naturalWidth > 0")
+    yield "a picture seen large"
+    page.keyboard.press("Escape")
+    page.locator("#glance").click()
+    expect(page.get_by_role("heading", name="Map")).to_be_visible()
+    page.locator("#map-canvas").press("ArrowRight")
+    expect(page.locator("#map-card")).to_be_visible()
+    yield "the map"
+    page.keyboard.press("Escape")
     page.get_by_role("radio", name="Spoken captions").check(force=True)
     expect(page.locator("#hits .player")).to_have_count(HITS)
     yield "captions"
@@ -413,11 +401,7 @@ def test_nothing_scrolls_sideways(open_page: OpenPage, width: int) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_axe_finds_no_fault(open_page: OpenPage, scheme: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.base", reason="no axe-playwright-python (extra `dev`)")
     with open_page(width=width, scheme=scheme, expected=("415",)) as page:
         page.emulate_media(reduced_motion="reduce")  # nothing fades in while contrast is measured
         for state in each_state(page):
-            page.evaluate(axe.AXE_SCRIPT)
-            found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
-            faults = {one["id"]: [node["html"][:120] for node in one["nodes"]] for one in found["violations"]}
-            assert not faults, state
+            assert not faults(page), state

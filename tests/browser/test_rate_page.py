@@ -17,8 +17,8 @@ from service.rate.app import create_app
 from service.rate.desk import Desk
 from service.rate.ledger import Ledger
 from service.rate.tasks import read_tasks
-from tests.browser.conftest import PATIENCE_MS
 from tests.fixtures.live_server import live_server
+from tests.fixtures.page_checks import PATIENCE_MS
 from tests.fixtures.rating_tasks import make_tasks_folder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")

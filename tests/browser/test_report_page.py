@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import PATIENCE_MS
+from tests.fixtures.page_checks import PATIENCE_MS
 from tests.fixtures.tiny_report import Made
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")

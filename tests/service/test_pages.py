@@ -35,8 +35,10 @@ def test_the_page_comes_from_here_and_may_load_only_from_here(client: TestClient
     assert client.get("/page/").text == answer.text
 
 
-def test_everything_the_page_names_is_there(client: TestClient) -> None:
-    named = re.findall(r'(?:src|href)="([^"#:]+)(?:#[^"]*)?"', client.get("/").text)
+@pytest.mark.parametrize("page", ["/", "/operator"])
+def test_everything_the_page_names_is_there(client: TestClient, page: str) -> None:
+    text = client.get(page).text
+    named = re.findall(r'(?:src|href)="([^"#:]+)(?:#[^"]*)?"', text)
     assert named
     for address in named:
         answer = client.get(address)
