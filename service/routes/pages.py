@@ -57,7 +57,9 @@ async def problem(name: str) -> ProblemKind:
 
 
 def install(app: FastAPI, page: Path = PAGE) -> None:
-    """Serve the page at / and /page/, the operator's at /operator, and Swagger UI at /docs from assets that fastapi-offline carries."""
+    """Serve the page at / and /page/, the operator's at /operator, and Swagger UI at /docs from assets that
+    fastapi-offline carries.
+    """
     static = _Revalidated(directory=page, html=True)
 
     async def front(request: Request) -> Response:
