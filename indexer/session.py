@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from indexer.cores import available_cores
+from indexer.no_telemetry import no_telemetry
+
+with no_telemetry():
+    import onnxruntime
 
 Provider = Literal["auto", "cpu", "cuda"]
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"

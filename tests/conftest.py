@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from indexer.bundle import Bundle
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests import ONNX Runtime by themselves
+
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 

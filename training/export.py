@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import onnx
-import onnxruntime
 import soundfile
 import torch
 from numpy.typing import NDArray
@@ -25,11 +24,15 @@ from torch import nn
 
 from indexer.bundle import IMAGE_GRAPH, SPEECH_GRAPH, Bundle, Golden, write_bundle
 from indexer.media import MediaError, MediaSpec, Pixels, Waveform, decode_image, decode_speech
+from indexer.no_telemetry import no_telemetry
 from training.datasets.pairs import PairSet
 from training.evaluate import ModelEmbedder, padded
 from training.half import store_half
 from training.preset import Preset
 from training.towers.dual import DualEncoder
+
+with no_telemetry():
+    import onnxruntime
 
 T = TypeVar("T")
 M = TypeVar("M")

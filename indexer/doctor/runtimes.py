@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.doctor.finding import Finding
+from indexer.no_telemetry import no_telemetry
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -22,7 +23,8 @@ IDENTITY_GRAPH = bytes.fromhex(
 
 def onnx_runtime() -> Iterator[Finding]:
     """Where a session really runs."""
-    import onnxruntime
+    with no_telemetry():
+        import onnxruntime
 
     if not hasattr(onnxruntime, "InferenceSession"):
         fix = "pip uninstall -y onnxruntime onnxruntime-gpu, then install one of them"
@@ -51,7 +53,8 @@ def onnx_runtime() -> Iterator[Finding]:
 
 def provider_used(asked: list[str]) -> tuple[str, str]:
     """What a session that asks for these really runs on, and why not on the first of them."""
-    import onnxruntime
+    with no_telemetry():
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
