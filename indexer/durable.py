@@ -40,10 +40,15 @@ def fsync_file(path: Path) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Give `path` the content `text` in one step that no reader and no crash can see the middle of."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """The same for `data` as it is."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

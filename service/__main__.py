@@ -21,6 +21,7 @@ from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys
 from service.listener import CannotListen, end_with, ending_well
 from service.logs import event, start_logging
+from service.query.command import query_command
 from service.rate.command import rate_command
 from service.settings import PREFIX, SECRETS, Settings, option_of, sentence_of
 from service.tracing import TracingUnusable, traces_wanted
@@ -50,7 +51,8 @@ def serve(**given: Any) -> None:
     """Serve an index: nearest images and spoken captions over HTTP, and the web page at /.
 
     Promote and rollback over HTTP need an operator key, which is read from SAYSEE_OPERATOR_KEY alone.
-    `python -m service rate --help` has the page for human ratings.
+    `python -m service query --help` asks a running service; `python -m service rate --help` has the page for
+    human ratings.
     """
     settings = _settings({name: value for name, value in given.items() if value is not None})
     try:
@@ -146,6 +148,7 @@ def _give_options() -> None:
     serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     serve.__annotations__ = {option.name: option.annotation for option in options}
     app.command("serve")(serve)
+    app.command("query")(query_command)
     app.command("rate")(rate_command)
     app.command("key")(key_command)
 

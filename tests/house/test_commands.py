@@ -116,3 +116,27 @@ def test_the_scripts_of_the_docs_work_as_printed(script: str, demo: tuple[Path, 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "scene-0" in ran.stdout or "/problems/" in ran.stdout
     assert "failed" not in ran.stdout
+
+
+QUERIES = [
+    line
+    for page in (ROOT / "README.md", ROOT / "docs" / "client.md")
+    for line in shell_lines(page.read_text())
+    if line.startswith("python -m service query")
+]
+
+
+@pytest.mark.parametrize("line", QUERIES)
+def test_the_queries_of_the_docs_work_as_printed(line: str, demo: tuple[Path, int]) -> None:
+    folder, port = demo
+    ran = subprocess.run(
+        ["bash", "-c", line.replace("python", shlex.quote(sys.executable), 1)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SAYSEE_SERVER": f"http://127.0.0.1:{port}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "scene-0" in ran.stdout

@@ -1,0 +1,1 @@
+"""`python -m service query`: a running service asked from the command line."""

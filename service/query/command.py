@@ -1,0 +1,78 @@
+"""The options of `python -m service query`, and its flow: name the files, ask, show, save."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from indexer.collection import CollectionName as Collection
+from indexer.console import failing_in_one_sentence, open_progress
+from indexer.progress import Progress, Silent
+
+_FEW = 16
+
+
+def query_command(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Clips and pictures: files, folders, patterns, or - for standard input."),
+    ],
+    server: Annotated[
+        str, typer.Option(envvar="SAYSEE_SERVER", help="Address of the service.")
+    ] = "http://127.0.0.1:8000",
+    target: Annotated[Collection, typer.Option(help="What to find.")] = "images",
+    k: Annotated[
+        int | None, typer.Option(min=1, help="How many neighbours; the server's default_k if not given.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False, help="Download what was found into this folder, a folder for each file."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SAYSEE_KEY",
+            help="A key of the server; better in the variable, for others see a command line.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each file: file, answer or error, saved.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Ask a running service what clips and pictures are nearest to, and show it in tables.
+
+    Status 1 when any file could not be answered; the others are.
+    """
+    from service.client import Client, ClientError, WrongUse
+    from service.query.files import named_media
+    from service.query.saving import Saving
+    from service.query.show import Blocks, Lines, tell_error
+
+    try:
+        every = named_media(files)
+        client = Client(server, key)
+    except WrongUse as error:
+        raise typer.BadParameter(str(error)) from error
+    shown = Lines() if as_json else Blocks()
+    failed = False
+    watching: AbstractContextManager[Progress] = nullcontext(Silent())
+    if len(every) > _FEW:  # fewer are answered before a bar would be seen
+        watching = open_progress()
+    with failing_in_one_sentence(debug=debug), client, watching as progress:
+        saving = Saving(client, save) if save is not None else None
+        for outcome in client.search_many(every, target, k, progress=progress):
+            saved: list[Path] = []
+            faults: list[ClientError] = []
+            if saving is not None and outcome.answer is not None:
+                saved, faults = saving.save(outcome.name, outcome.answer)
+            shown.take(outcome, saved)
+            for fault in faults:
+                tell_error(outcome.name, fault)
+            failed |= outcome.error is not None or bool(faults)
+    raise typer.Exit(int(failed))
