@@ -50,6 +50,7 @@ from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast
 from service.schemas import ProblemAnswer
 from service.snapshot import NotReady
+from service.untold import without_paths
 from service.upload import UploadMalformed
 from service.watch import GenerationRefused
 
@@ -179,6 +180,8 @@ async def _handle(request: Request, error: Exception) -> Response:
 def _detail(request: Request, error: Exception, problem: Problem) -> str:
     if isinstance(error, RequestValidationError):
         return validation_sentence(error, request.app.state.service.settings)
+    if isinstance(error, IndexNotFound):
+        return problem.about  # its message is for the operator: it says where the index should be
     if isinstance(error, FileRefused):
         return f"File {error.position + 1}: {error.__cause__}"
     if isinstance(error, HTTPException) and problem.name != "bad-request":
@@ -187,4 +190,5 @@ def _detail(request: Request, error: Exception, problem: Problem) -> str:
         return str(error.detail)
     if problem.status == 500:
         return problem.about  # the message of an unknown fault may say what is nobody's business
-    return str(error) or problem.about
+    told = str(error) or problem.about
+    return without_paths(told, request.app.state.service.settings.index)

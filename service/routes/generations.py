@@ -13,6 +13,7 @@ from indexer.store.history import promoted_stack
 from service.account import current
 from service.schemas import GenerationInfo, GenerationsAnswer, SwapAnswer
 from service.snapshot import MODEL_DIGITS
+from service.untold import without_paths
 from service.watch import Swap
 from service.wiring import Wired
 
@@ -40,12 +41,16 @@ def generations(service: Wired) -> GenerationsAnswer:
     listed = store.list_generations(index)
     with keeper.holder.borrow() as snapshot:
         serving = snapshot.id
-    unfit = {one.id: why for one in listed if (why := one.problem or refused.get(one.id)) is not None}
+    unfit = {
+        one.id: without_paths(why, index)
+        for one in listed
+        if (why := one.problem or refused.get(one.id)) is not None
+    }
     sound = {one.id for one in listed} - set(unfit)
     return GenerationsAnswer(
         serving=serving,
         rollback=next((one for one in promoted_stack(index)[-2::-1] if one in sound), None),
-        degraded=keeper.readiness.degraded,
+        degraded={why: without_paths(told, index) for why, told in keeper.readiness.degraded.items()},
         generations=[_phrase(one, serving, unfit.get(one.id)) for one in listed],
     )
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from service import metrics
 from service.schemas import LiveAnswer, ReadyAnswer
 from service.snapshot import NotReady
+from service.untold import without_paths
 from service.wiring import Wired
 
 router = APIRouter(tags=["health"])
@@ -30,7 +31,9 @@ async def readyz(service: Wired) -> ReadyAnswer:
         generation=snapshot.id,
         model=snapshot.model,
         provider=snapshot.encoder.provider,
-        degraded=health.degraded,
+        degraded={
+            reason: without_paths(told, service.settings.index) for reason, told in health.degraded.items()
+        },
     )
 
 
