@@ -1,7 +1,6 @@
 """No answer says where on the server anything lies, however the index is damaged."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ FILES = ("manifest.json", "items.sqlite", "images.faiss", "bundle/manifest.json"
 @pytest.fixture
 def damaged(
     request: pytest.FixtureRequest, tmp_path: Path, index: Path, tiny_bundle: Bundle, corpus: Path
-) -> Iterator[tuple[Path, str]]:
+) -> tuple[Path, str]:
     """An index whose newest generation, which CURRENT names, lacks a file or has nonsense for it."""
     file, gone = request.param
     path = Path(shutil.copytree(index, tmp_path / "where-it-lies"))
@@ -30,7 +29,7 @@ def damaged(
     target.unlink()
     if not gone:
         target.write_bytes(b"{}")
-    yield path, newest
+    return path, newest
 
 
 @pytest.mark.parametrize("damaged", [(file, gone) for file in FILES for gone in (True, False)], indirect=True)
