@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from indexer.durable import fsync_folder
+from indexer.media import MediaError, sniff
 from training.shards import END, shard_key, tar_member
 from training.speak.clips import Format, SpeechError, encode_clip, seconds_of, speak_clip
 from training.speak.plan import Clip
@@ -107,12 +108,21 @@ def _made(clip: Clip, job: ShardJob, end: int) -> tuple[dict[str, Any], bytes]:
     }
     before = b""
     if job.with_pictures and clip.caption.picture is not None:
-        before = tar_member(f"{key}.{clip.caption.picture_type}", clip.caption.picture.read())
+        before = _picture(key, clip.caption.picture_type, clip.caption.picture.read())
     before += tar_member(f"{key}.json", json.dumps(record, ensure_ascii=False).encode())
     spoken = tar_member(clip.path, encoded)
     padding = -len(encoded) % _BLOCK
     offset = end + len(before) + len(spoken) - padding - len(encoded)
     return record | {"offset": offset, "bytes": len(encoded)}, before + spoken
+
+
+def _picture(key: str, extension: str, data: bytes) -> bytes:
+    """The picture as it stands in the tar; nothing where it is none: a link may lead to what is private."""
+    try:
+        is_picture = sniff(data).modality == "image"
+    except MediaError:
+        is_picture = False
+    return tar_member(f"{key}.{extension}", data) if is_picture else b""
 
 
 def _complete(job: ShardJob, index: Path) -> list[dict[str, Any]] | None:

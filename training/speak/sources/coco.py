@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from training.datasets.karpathy import KARPATHY_SPLITS
-from training.datasets.pairs import File
 from training.speak.caption import DEV_SPLIT, TRAIN_SPLIT, Caption, CaptionsError
+from training.speak.sources.place import picture_below
 
 _PHOTO_FOLDERS = ("train2017", "val2017", "train2014", "val2014", "images", "Flicker8k_Dataset", "Images")
 
@@ -73,7 +74,8 @@ class _Photos:
     def caption(
         self, name: Path, sentence: object, text: str, split: str | None, number: int | None = None
     ) -> Caption:
-        places = (*(root / name for root in self._roots), *(folder / name.name for folder in self._folders))
-        picture = next((File(place) for place in places if place.is_file()), None)
+        places = ((root, name) for root in self._roots), ((one, Path(name.name)) for one in self._folders)
+        found = (picture_below(folder, its) for folder, its in chain(*places))
+        picture = next((file for file in found if file is not None), None)
         kind = name.suffix[1:].lower() if picture else ""
         return Caption(f"{name.stem}_{sentence}", name.stem, text, split, number, picture, kind)

@@ -14,6 +14,7 @@ from training.datasets.lines import lines_of
 from training.datasets.manifest import read_lines
 from training.datasets.pairs import File
 from training.speak.caption import Caption
+from training.speak.sources.place import picture_below
 
 FLICKR8K_NAME = re.compile(r"(?P<base>[^/\\#]+)\.jpg#(?P<number>\d+)")
 
@@ -51,8 +52,8 @@ def _pictures(folder: Path) -> dict[str, File]:
     """Picture id -> file, for those listed and there."""
     listed = folder / "images.jsonl"
     records = read_lines(listed, ("id", "path")) if listed.is_file() else ()
-    paths = {record["id"]: folder / record["path"] for record in records}
-    return {id: File(path) for id, path in paths.items() if path.is_file()}
+    found = {record["id"]: picture_below(folder, Path(record["path"])) for record in records}
+    return {id: file for id, file in found.items() if file is not None}
 
 
 def tsv_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
