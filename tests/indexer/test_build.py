@@ -157,6 +157,7 @@ class TestWhatIsBuilt:
             "captions: vectors",
             "images: flat index",
             "captions: flat index",
+            "map of the joint space",
             "writing the generation",
         ]
         assert told.stages[1][1:] == [7, 7, "6 embedded now, 0 reused"]
