@@ -222,7 +222,7 @@ def test_colours_stay_within_their_bounds() -> None:
 
 
 def test_augmented_features_are_plain_ones_outside_training() -> None:
-    features = Features("log-mel", 24, 512)
+    features = Features("log-mel", 24, 512).eval()
     strong = SpeechAugment(
         frequency_mask=8, time_mask=9, masks=1, warp_frequency=0.1, warp_time=0.1, noise_share=1
     )
@@ -235,7 +235,7 @@ def test_augmented_features_are_plain_ones_outside_training() -> None:
     front.eval()
     assert all(torch.equal(a, b) for a, b in zip(front(waveform, valid), plain, strict=True))
     unset = AugmentedFeatures(features, strong).train()
-    assert torch.equal(unset(waveform, valid)[0], plain[0])
+    torch.testing.assert_close(unset(waveform, valid)[0], plain[0], atol=1e-4, rtol=0)  # by FFT
     off = AugmentedFeatures(features, SpeechAugment()).train()
     off.draws = seeded(1, 2)
-    assert torch.equal(off(waveform, valid)[0], plain[0])
+    assert torch.equal(off(waveform, valid)[0], unset(waveform, valid)[0])
