@@ -14,6 +14,7 @@ from service.client.media import Media, name_of, read_media
 from service.schemas import LimitsAnswer, ProblemAnswer, SearchAnswer
 
 _FORM_BYTES = 512  # more than a file's place in a form takes
+_OUT_OF_TIME = "/problems/out-of-time"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Batch:
 
 def ask(batch: Batch, target: Collection, k: int | None, retries: Retries) -> Conversation[list[Outcome]]:
     """What became of every file of a batch. What is wrong with the request as a whole is an error of each,
-    except that nobody answers: Unreachable.
+    except that nobody answers: Unreachable. What a slow server cannot do in time it is asked in halves.
     """
     if not batch.files:
         return batch.outcomes([])
@@ -66,6 +67,11 @@ def ask(batch: Batch, target: Collection, k: int | None, retries: Retries) -> Co
     except Unreachable:
         raise
     except ClientError as error:
+        if len(batch.files) > 1 and isinstance(error, Refused) and error.type == _OUT_OF_TIME:
+            middle = len(batch.taken) // 2
+            before = yield from ask(Batch(batch.taken[:middle]), target, k, retries)
+            after = yield from ask(Batch(batch.taken[middle:]), target, k, retries)
+            return before + after
         return batch.outcomes([error] * len(batch.files))
     return batch.outcomes(answer.results)
 

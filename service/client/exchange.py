@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 
 _COME_BACK = (429, 503)
 _FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0  # where nobody says how long it should be
 _JITTER = 0.25  # of a pause, so that clients turned away together do not come back together
 
 
@@ -50,13 +51,13 @@ def converse(
 ) -> Conversation[_T]:
     """Raises the last fault, a ClientError, when trying again is of no use or was tried often enough."""
     began = clock()
-    tries = 0
+    tries, usual_s = 0, _FIRST_PAUSE_S
     while True:
         got = yield call.request
         if isinstance(got, Reply) and 200 <= got.status < 300:
             return call.read(got)
-        fault, pause_s = _judged(got, call.repeatable, _FIRST_PAUSE_S * 2**tries)
-        tries += 1
+        fault, pause_s = _judged(got, call.repeatable, usual_s)
+        tries, usual_s = tries + 1, min(2 * usual_s, _LONGEST_PAUSE_S)
         if pause_s is None or tries > retries.most:
             raise fault
         pause_s *= 1 + _JITTER * draw()
@@ -65,15 +66,13 @@ def converse(
         yield Wait(pause_s)
 
 
-def _judged(
-    got: Reply | Lost | None, repeatable: bool, usual_pause_s: float
-) -> tuple[ClientError, float | None]:
+def _judged(got: Reply | Lost | None, repeatable: bool, usual_s: float) -> tuple[ClientError, float | None]:
     """What is wrong, and the least pause before another try, or None where there is to be none."""
     if isinstance(got, Lost):
-        return got.fault, usual_pause_s if got.again and (repeatable or not got.sent) else None
+        return got.fault, usual_s if got.again and (repeatable or not got.sent) else None
     if got is None:
         raise TypeError("A request was given, and what came of it was not sent back.")
     fault = refused(got)
     if got.status not in _COME_BACK or not repeatable:
         return fault, None
-    return fault, usual_pause_s if fault.retry_after_s is None else max(fault.retry_after_s, _FIRST_PAUSE_S)
+    return fault, usual_s if fault.retry_after_s is None else max(fault.retry_after_s, _FIRST_PAUSE_S)

@@ -29,9 +29,7 @@ def read_media(media: Media, max_bytes: int | None = None) -> bytes:
     elif isinstance(media, str | os.PathLike):
         data = _read_file(Path(media), max_bytes)
     else:
-        data = media.read()
-        if not isinstance(data, bytes):
-            raise WrongUse(f"{name_of(media, 1)} gives text: open it in binary mode, 'rb'.")
+        data = _read_open(media)
     _check_size(name_of(media, 1), len(data), max_bytes)
     return data
 
@@ -45,14 +43,28 @@ def name_of(media: Media, number: int) -> str:
 
 
 def _read_file(path: Path, max_bytes: int | None) -> bytes:
+    """No more than one byte beyond the limit: a device may go on for ever."""
     try:
         with path.open("rb") as file:
-            _check_size(str(path), os.fstat(file.fileno()).st_size, max_bytes)  # before it fills the memory
-            return file.read()
-    except OSError as error:
-        raise FileUnusable(f"{path} cannot be read: {error.strerror or error}.") from error
+            return file.read(-1 if max_bytes is None else max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: no name of a file
+        raise _unreadable(str(path), error) from error
+
+
+def _read_open(file: BinaryIO) -> bytes:
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise _unreadable(name_of(file, 1), error) from error
+    if not isinstance(data, bytes):
+        raise WrongUse(f"{name_of(file, 1)} gives text: open it in binary mode, 'rb'.")
+    return data
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> FileUnusable:
+    return FileUnusable(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.")
 
 
 def _check_size(name: str, size_bytes: int, max_bytes: int | None) -> None:
     if max_bytes is not None and size_bytes > max_bytes:
-        raise FileUnusable(f"{name} has {size_bytes:,} bytes, and the server takes {max_bytes:,} at most.")
+        raise FileUnusable(f"{name} is larger than the {max_bytes:,} bytes that the server takes of a file.")

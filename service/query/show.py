@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -21,13 +21,6 @@ from service.schemas import ClipQuery, PictureQuery, SearchAnswer
 _PIPED_COLUMNS = 10_000  # where nobody looks nothing is folded
 
 
-class Shown(Protocol):
-    """Something that takes outcomes, with the files that were saved of them."""
-
-    def take(self, outcome: Outcome, saved: Sequence[Path]) -> None:
-        """Show what became of one file."""
-
-
 class Lines:
     """One JSON object a line: `file`, then `answer` or `error`, then `saved` where something was."""
 
@@ -35,6 +28,7 @@ class Lines:
         self._console = _open_console()
 
     def take(self, outcome: Outcome, saved: Sequence[Path]) -> None:
+        """Show what became of one file, and what was saved of it."""
         line: dict[str, Any] = {"file": outcome.name}
         if outcome.answer is not None:
             line["answer"] = asdict(outcome.answer)
@@ -52,6 +46,7 @@ class Blocks:
         self._console = _open_console()
 
     def take(self, outcome: Outcome, saved: Sequence[Path]) -> None:
+        """Show what became of one file, and where its hits were saved."""
         if outcome.error is not None:
             tell_error(outcome.name, outcome.error)
         if outcome.answer is None:

@@ -57,6 +57,14 @@ def test_what_cannot_be_sent_says_so(ask: Ask, address: str, tmp_path: Path) -> 
         ask(address, "search", tmp_path)
     with pytest.raises(WrongUse, match="binary mode"):
         ask(address, "search", io.StringIO("text"))
+    with pytest.raises(FileUnusable, match="null byte"):
+        ask(address, "search", "a\0b.wav")
+    closed = io.BytesIO()
+    closed.close()
+    with pytest.raises(FileUnusable, match="closed file"):
+        ask(address, "search", closed)
+    (endless,) = ask(address, "search_many", ["/dev/zero"])
+    assert "is larger than" in str(endless.error)
     with pytest.raises(WrongUse, match="no file"):
         ask(address, "embeddings")
 

@@ -89,6 +89,8 @@ def test_without_advice_pauses_grow() -> None:
 
 def test_tries_are_bounded_in_number_and_in_time() -> None:
     assert len(held(busy("1"), retries=Retries(most=2))[1]) == 2
+    many = held(NOBODY, retries=Retries(most=5000, total_s=1e9))[1]
+    assert (len(many), max(many)) == (5000, 8.0)
     assert held(busy("1"), retries=Retries(most=0))[1] == []
     assert held(busy("10"), retries=Retries(most=100, total_s=35))[1] == [10.0] * 3
     fault, pauses = held(busy("1000"))

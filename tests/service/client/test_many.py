@@ -50,7 +50,7 @@ def test_every_file_has_its_own_outcome_in_order(ask: Ask, index: Path, tmp_path
     assert [outcome.media for outcome in outcomes] == every
     assert outcomes[0].name == str(clip)
     assert outcomes[4].name == "file 5"
-    assert "200,000 bytes, and the server takes" in str(outcomes[5].error)
+    assert str(outcomes[5].error).startswith(f"{large} is larger than the 98,976 bytes")
     assert all(len(outcome.answer.hits) == 2 for outcome in outcomes if outcome.answer)
     # Within 3 files and 100 kB: five batches of what is worth sending, and never a 413.
     assert 'route="/v1/search/captions/batch",status="200"} 5.0' in figures
@@ -121,6 +121,21 @@ def test_what_is_wrong_with_a_request_is_an_error_of_its_files_alone(ask: Ask) -
         "about:blank",
         "speech",
     ]
+
+
+def test_what_a_slow_server_cannot_do_in_time_it_is_asked_in_halves(ask: Ask) -> None:
+    late = json.dumps({"type": "/problems/out-of-time", "title": "Late", "detail": "Too late."}).encode()
+
+    def slow(asked: Asked) -> Told:
+        if asked.body.count(b'; name="file"') > 1 or b"long" in asked.body:
+            return Told(503, late, {"Content-Type": "application/problem+json", "Retry-After": "1"})
+        return batch_answer(asked)
+
+    with batches_of_two(slow) as (address, asked):
+        retries = {"retries": Retries(most=0)}
+        outcomes = ask(address, "search_many", [b"a", b"b", b"c", b"long", b"e"], client=retries)
+    assert [told(outcome) for outcome in outcomes] == ["speech", "speech", "speech", "out-of-time", "speech"]
+    assert len(asked) == 1 + 3 + 3 + 1
 
 
 def test_fewer_answers_than_files_are_not_handed_to_the_wrong_ones(ask: Ask) -> None:
