@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +66,7 @@ def query_command(
     watching: AbstractContextManager[Progress] = nullcontext(Silent())
     if len(every) > _FEW:  # fewer are answered before a bar would be seen
         watching = open_progress()
-    with failing_in_one_sentence(debug=debug), client, watching as progress:
+    with failing_in_one_sentence(debug=debug), _naming_the_key(), client, watching as progress:
         saving = Saving(client, save) if save is not None else None
         for outcome in client.search_many(every, target, k, progress=progress):
             saved: list[Path] = []
@@ -76,3 +78,16 @@ def query_command(
                 tell_error(outcome.name, fault)
             failed |= outcome.error is not None or bool(faults)
     raise typer.Exit(int(failed))
+
+
+@contextmanager
+def _naming_the_key() -> Iterator[None]:
+    """Where a key is missing, say where it would come from here."""
+    from service.client import ClientError, Refused
+
+    try:
+        yield
+    except Refused as refused:
+        if refused.status != HTTPStatus.UNAUTHORIZED:
+            raise
+        raise ClientError("The server takes a key: give it in SAYSEE_KEY, or with --key.") from refused

@@ -254,7 +254,7 @@ def test_a_key_comes_from_the_variable_or_the_option(index: Path, corpus: Path) 
         ask = (corpus / "clip0.wav", "--json", "--k", 1, "--server", address)
         missing, wrong = query(*ask), query(*ask, SAYSEE_KEY="another")
         assert (missing.returncode, wrong.returncode) == (1, 1)
-        assert b"This call takes a key" in missing.stderr
+        assert missing.stderr == b"error: The server takes a key: give it in SAYSEE_KEY, or with --key.\n"
         assert b"The key sent is not a key of this server." in wrong.stderr
         assert query(*ask, SAYSEE_KEY=READ).returncode == 0
         assert query(*ask, "--key", READ, SAYSEE_KEY="another").returncode == 0
