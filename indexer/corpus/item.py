@@ -60,8 +60,8 @@ class Skips:
         self.counts[reason] += 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < _EXAMPLES:
-            # A name that is not valid Unicode could be neither printed nor written down.
-            shown.append(what.encode("utf-8", "backslashreplace").decode())
+            # A name that is not valid Unicode could not be written down, and one may steer a terminal.
+            shown.append("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in what))
 
     @property
     def total(self) -> int:

@@ -286,3 +286,11 @@ def test_a_source_that_is_not_there(tmp_path: Path) -> None:
 def test_a_source_of_no_known_kind(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"neither a folder nor a \.jsonl file"):
         open_corpus(write(tmp_path / "images.tar", b"x"), "image")
+
+
+def test_a_name_that_would_steer_a_terminal_is_shown_escaped(tmp_path: Path) -> None:
+    (tmp_path / "\x1b[31mred\x07.png").write_bytes(b"nonsense")
+    (tmp_path / b"\xff.png".decode("utf-8", "surrogateescape")).write_bytes(b"nonsense")
+    corpus = open_corpus(tmp_path, "image")
+    assert list(corpus) == []
+    assert sorted(corpus.skips.examples["not an image"]) == [r"\udcff.png", r"\x1b[31mred\x07.png"]
