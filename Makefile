@@ -18,7 +18,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --constraint const
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-bundle test check train-env clean python-check
+.PHONY: help demo demo-bundle test check train-env clean python-check port-check
 
 help:
 	@echo "make demo       build the demo corpus and its index, then serve it on http://127.0.0.1:$(PORT) (PORT=... for another)"
@@ -78,7 +78,12 @@ $(INDEX)/CURRENT: $(DEMO)/.spoken $(BUNDLE)/manifest.json
 	@$(SERVE) -m indexer build --bundle $(BUNDLE) --images $(CORPUS)/images.jsonl \
 	  --captions $(CORPUS)/captions.jsonl --index $(INDEX) --promote
 
-demo: $(INDEX)/CURRENT
+# Before anything is installed, not after.
+port-check:
+	@[ "$(PORT)" -ge 1 ] 2>/dev/null && [ "$(PORT)" -le 65535 ] || { \
+	  echo "PORT is '$(PORT)'; it takes a number from 1 to 65535, such as PORT=9000." >&2; exit 1; }
+
+demo: port-check $(INDEX)/CURRENT
 	@echo "[5/5] Server: starting; Ctrl-C ends it"
 	@exec $(SERVE) -m service --index $(INDEX) --host 127.0.0.1 --port $(PORT)
 
