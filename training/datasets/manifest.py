@@ -1,8 +1,8 @@
 """A pairs folder: images.jsonl and captions.jsonl beside the media, as `speak` and `scenes` write them.
 
 Each line of images.jsonl has id and path, each line of captions.jsonl id, path and image_id; paths are
-relative to the file they stand in. `split` is optional on pictures (default train); on captions it
-only has to be one for all of a picture.
+relative to the file they stand in. A picture's `split` is its own, else that of its captions, else train;
+on captions it has to be one for all of a picture, and beside the pictures that of the picture.
 """
 
 from __future__ import annotations
@@ -51,11 +51,16 @@ def read_pairs_folder(folder: Path, split: str, speech: Path | None = None) -> P
     if not captions.is_file():
         raise DatasetError(f"{captions} is not there; make spoken captions with: python -m training speak")
     skipped: Counter[str] = Counter()
+    captioned = list(read_lines(captions, ("id", "path", "image_id")))
+    told = one_split_each(
+        f"{captions}, by the splits of its captions,",
+        ((record["image_id"], str(record["split"])) for record in captioned if record.get("split")),
+    )
     split_of: dict[str, str] = {}
     paths: dict[str, Path] = {}
     pictures = []
     for record in read_lines(folder / "images.jsonl", ("id", "path")):
-        split_of[record["id"]] = record.get("split", "train")
+        split_of[record["id"]] = record.get("split") or told.get(record["id"], "train")
         paths[record["id"]] = folder / record["path"]
         if split_of[record["id"]] == split:
             tags = {key: str(value) for key, value in record.items() if isinstance(value, str | int)}
@@ -63,15 +68,15 @@ def read_pairs_folder(folder: Path, split: str, speech: Path | None = None) -> P
     refuse_shared_pictures(
         str(folder), ((split_of[i], i, whole_file(path)) for i, path in paths.items() if path.is_file())
     )
-    clips, told = [], []
-    for record in read_lines(captions, ("id", "path", "image_id")):
-        if "split" in record:
-            told.append((record["image_id"], str(record["split"])))
+    if speech is None:  # captions of other voices may be judged on whatever their pictures are in
+        both = [*split_of.items(), *((id, split) for id, split in told.items() if id in split_of)]
+        one_split_each(f"{folder}, by images.jsonl and captions.jsonl,", both)
+    clips = []
+    for record in captioned:
         if record["image_id"] not in split_of:
             skipped["spoken caption without a picture"] += 1
         elif split_of[record["image_id"]] == split:
             voice, text = str(record.get("voice", "")), str(record.get("text", ""))
             media = File(captions.parent / record["path"])
             clips.append(Clip(record["id"], media, record["image_id"], voice, text))
-    one_split_each(f"{captions}, by the splits of its captions,", told)
     return intersect(str(folder), split, pictures, clips, skipped)

@@ -1,7 +1,7 @@
 """One's own pairs, matched by name: images/NAME.jpg with speech/NAME.wav or speech/NAME_<k>.wav.
 
 The split is decided by a hash of NAME, so it never changes as the folder grows: about 80 % train, 10 % dev,
-10 % test.
+10 % test. Splits that captions state are never replaced by these: such a folder wants an images.jsonl.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from training.datasets.leaks import refuse_shared_pictures, whole_file
+from training.datasets.manifest import read_lines
 from training.datasets.pairs import Clip, DatasetError, File, PairSet, Picture, intersect
 
 
@@ -32,9 +33,10 @@ def read_named_folder(folder: Path, split: str, speech: Path | None = None) -> P
             f"{spoken} is not there; put NAME.wav or NAME_0.wav for each images/NAME.jpg into it, "
             "or name another folder with --speech"
         )
+    _refuse_stated_splits(folder, spoken)
     skipped: Counter[str] = Counter()
     by_name: dict[str, Path] = {}
-    for path in _files(folder / "images"):
+    for path in files_in(folder / "images"):
         if path.stem in by_name:
             skipped["second picture of one name"] += 1
         else:
@@ -44,7 +46,7 @@ def read_named_folder(folder: Path, split: str, speech: Path | None = None) -> P
         str(folder), ((split_of(name), name, whole_file(path)) for name, path in by_name.items())
     )
     clips = []
-    for path in _files(spoken):
+    for path in files_in(spoken):
         base, _, k = path.stem.rpartition("_")
         name = base if path.stem not in by_name and k.isdigit() else path.stem
         if name not in by_name:
@@ -54,5 +56,18 @@ def read_named_folder(folder: Path, split: str, speech: Path | None = None) -> P
     return intersect(str(folder), split, pictures, clips, skipped)
 
 
-def _files(folder: Path) -> list[Path]:
+def _refuse_stated_splits(folder: Path, spoken: Path) -> None:
+    """DatasetError where captions state splits, which matching by name would replace by others."""
+    lists = (folder / "texts.jsonl", *(place / "captions.jsonl" for place in (folder, spoken, spoken.parent)))
+    for captions in lists:
+        if captions.is_file() and any(record.get("split") for record in read_lines(captions, ("id",))):
+            raise DatasetError(
+                f"{captions} states splits, but files matched by name are split by a hash, and there is no "
+                f"{folder / 'images.jsonl'}; list the pictures there (id, path, split), or let python -m "
+                "training speak do it from a texts.jsonl beside images/"
+            )
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The folder's files by name, without hidden ones and inner folders."""
     return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."]

@@ -41,7 +41,7 @@ def make_folder(work: Work, progress: Progress) -> Outcome:
             spoken += len(results)
             stage.reach(spoken)
     done = [clip for clip in clips if clip.id in seconds]
-    write_manifest(out, done, seconds, facc=work.facc)
+    write_manifest(out, done, seconds, facc=work.facc, pictures=work.lists_pictures)
     return Outcome(
         manifest=out / MANIFEST,
         clips=len(done),

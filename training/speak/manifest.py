@@ -6,8 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from indexer.durable import replace_text
+from training.datasets.manifest import read_lines
+from training.datasets.named import split_of
 from training.datasets.pairs import File
 from training.speak.caption import Caption
 from training.speak.clips import SpeechError
@@ -44,11 +47,14 @@ def line(record: Mapping[str, object]) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def write_manifest(out: Path, clips: Sequence[Clip], seconds: dict[str, float], *, facc: bool) -> None:
-    """The lists of a Flickr8k folder where wanted, then captions.jsonl, each whole or not at all; the journal
-    goes last."""
+def write_manifest(
+    out: Path, clips: Sequence[Clip], seconds: dict[str, float], *, facc: bool, pictures: bool
+) -> None:
+    """The pictures and the lists of a Flickr8k folder where wanted, then captions.jsonl, each whole or not at
+    all; the journal goes last."""
+    if pictures:
+        _write_pictures(out, clips, replace=facc)
     if facc:
-        _write_pictures(out, clips)
         named = [(Path(clip.path).name, clip) for clip in clips]
         folder = out / FACC_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,21 +81,31 @@ def photos_in(out: Path, captions: Iterable[Caption]) -> Path | None:
     return Path(PICTURES_LINK)
 
 
-def _write_pictures(out: Path, clips: Iterable[Clip]) -> None:
-    """images.jsonl of the photos that the clips tell of, so that `out` can be indexed by its lists alone."""
+def _write_pictures(out: Path, clips: Iterable[Clip], *, replace: bool) -> None:
+    """images.jsonl of the photos that the clips tell of, so that `out` can be indexed by its lists alone.
+
+    Without `replace`, lines that are there stay as they are, and where no caption states a split, the one
+    that follows from the picture's name is written, as if the folder had no lists.
+    """
     captions = {clip.caption.image_id: clip.caption for clip in clips}
     photos = {id: one.picture.path for id, one in captions.items() if isinstance(one.picture, File)}
     folder = photos_in(out, captions.values())
-    if folder is None:
+    listed = out / PICTURES
+    records: list[dict[str, Any]] = []
+    if listed.is_file() and not replace:
+        records += read_lines(listed, ("id", "path"))
+    known = {record["id"] for record in records}
+    photos = {id: photo for id, photo in photos.items() if id not in known}
+    if folder is None or not photos:
         return
     linked = next(iter(photos.values())).parent.resolve()
     if (out / folder).resolve() != linked:
         (out / folder).unlink(missing_ok=True)
         (out / folder).symlink_to(os.path.relpath(linked, out.resolve()))
-    records = []
+    stated = replace or any(one.split for one in captions.values())
     for id, photo in photos.items():
-        split = captions[id].split
+        split = captions[id].split if stated else split_of(id)
         records.append(
             {"id": id, "path": (folder / photo.name).as_posix()} | ({"split": split} if split else {})
         )
-    replace_text(out / PICTURES, "".join(map(line, records)))
+    replace_text(listed, "".join(map(line, records)))

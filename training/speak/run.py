@@ -36,8 +36,9 @@ def speak(
     runner: Runner = "local",
     progress: Progress | None = None,
 ) -> SpeakReport:
-    """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, and from Flickr8k the
-    layout of its recorded captions, with images.jsonl.
+    """Speak the captions of `source` into the folder `out`: clips, captions.jsonl, from Flickr8k the
+    layout of its recorded captions, and images.jsonl for the photos of Flickr8k or those in images/ beside
+    a texts.jsonl.
 
     `voices` is a set or a list as `training.voices.voice_set` takes it; `test_voices`, where given, speaks
     the captions of the split test instead. Reserved voices are refused for the split train, and among
@@ -91,7 +92,7 @@ def perform(work: Work, *, runner: Runner = "local", progress: Progress | None =
     elif runner == "ray":
         raise SpeechError("--engine ray makes shards; say how many clips each holds with --shards.")
     else:
-        if work.facc:
+        if work.lists_pictures:
             photos_in(work.out, work.captions)  # raises now, not when all is spoken
         outcome = make_folder(work, shown)
     return SpeakReport(

@@ -11,7 +11,7 @@ from indexer.cores import available_cores
 from training.speak.caption import TRAIN_SPLIT
 from training.speak.captions import Captions, read_captions
 from training.speak.clips import Format, SpeechError
-from training.speak.manifest import FACC_FOLDER
+from training.speak.manifest import FACC_FOLDER, PICTURES
 from training.speak.plan import Plan
 from training.speak.shard import ShardJob
 from training.voices import Voice, VoiceError, is_reserved, open_engine, voice_set
@@ -34,6 +34,19 @@ class Work:
     def facc(self) -> bool:
         """Whether to lay the clips out as the Flickr Audio Caption Corpus."""
         return self.captions.flickr8k and self.clips_a_shard is None
+
+    @property
+    def lists_pictures(self) -> bool:
+        """Whether to list the pictures beside the clips: Flickr8k's photos, and those beside a texts.jsonl,
+        unless they are listed there and the clips go elsewhere."""
+        if self.clips_a_shard is not None or self.facc:
+            return self.facc
+        source = self.captions.source
+        texts = source / "texts.jsonl" if source.is_dir() else source
+        beside = texts.parent / PICTURES
+        return texts.suffix in {".jsonl", ".ndjson"} and (
+            not beside.is_file() or texts.parent.resolve() == self.out.resolve()
+        )
 
     def shards(self) -> Iterator[ShardJob]:
         """The shards to make, in order; read from the source as they are asked for."""

@@ -12,6 +12,7 @@ from training.datasets.conceptual import row_id
 from training.datasets.flickr8k import kaggle_rows
 from training.datasets.lines import lines_of
 from training.datasets.manifest import read_lines
+from training.datasets.named import files_in
 from training.datasets.pairs import File
 from training.speak.caption import Caption
 from training.speak.sources.place import picture_below
@@ -20,7 +21,7 @@ FLICKR8K_NAME = re.compile(r"(?P<base>[^/\\#]+)\.jpg#(?P<number>\d+)")
 
 
 def jsonl_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
-    """id, image_id, text, split?; the pictures are those of an images.jsonl beside it, if there is one."""
+    """id, image_id, text, split?; the pictures are those of an images.jsonl beside it, else in images/."""
     pictures = _pictures(path.parent)
     for _, line in lines_of(path, skipped):
         try:
@@ -49,11 +50,12 @@ def jsonl_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
 
 
 def _pictures(folder: Path) -> dict[str, File]:
-    """Picture id -> file, for those listed and there."""
-    listed = folder / "images.jsonl"
+    """Picture id -> file, for those listed and there, and for those that lie in images/ by the name of it."""
+    listed, images = folder / "images.jsonl", folder / "images"
+    named = {path.stem: File(path) for path in reversed(files_in(images))} if images.is_dir() else {}
     records = read_lines(listed, ("id", "path")) if listed.is_file() else ()
     found = {record["id"]: picture_below(folder, Path(record["path"])) for record in records}
-    return {id: file for id, file in found.items() if file is not None}
+    return {id: file for id, file in (named | found).items() if file is not None}
 
 
 def tsv_captions(path: Path, skipped: Counter[str]) -> Iterator[Caption]:
