@@ -75,7 +75,7 @@ def serve(**given: Any) -> None:
                     os.environ[PREFIX + name.upper()] = (
                         ",".join(value) if isinstance(value, list) else str(value)
                     )
-            with TemporaryDirectory(prefix="saysee-") as counts:
+            with _counts_folder(settings) as counts:
                 os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # where service.metrics adds up all workers
                 if not server.serve_with_workers(settings, "service.__main__:worker"):
                     raise typer.Exit(1)
@@ -108,6 +108,18 @@ def _settings(given: dict[str, Any]) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         end_with(sentence_of(error, Settings), 2)
+
+
+def _counts_folder(settings: Settings) -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="saysee-")
+    except OSError as error:
+        _fail(
+            f"--workers takes a folder for what the workers count, and none can be written ({error}): mount "
+            "one at /tmp, or name one in TMPDIR.",
+            1,
+            settings,
+        )
 
 
 def _limit_threads(settings: Settings) -> None:

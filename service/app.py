@@ -22,6 +22,7 @@ from service.body_limit import BodyLimit
 from service.bookkeeper import ID_HEADER, Bookkeeper, Pattern
 from service.cross_site import RefuseCrossSite, served_names
 from service.door import Door
+from service.draining import draining
 from service.item_path import KeepEncodedSlashes
 from service.keys import load_keys
 from service.logs import event
@@ -93,7 +94,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             await anyio.to_thread.run_sync(keeper.start)
         watching = asyncio.create_task(keeper.watch())
         try:
-            yield
+            with draining(keeper.readiness, settings.drain_seconds):
+                yield
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -156,6 +158,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         patterns=_patterns(app),
         metrics=service.metrics,
         traces=service.traces,
+        readiness=service.keeper.readiness,
         refuse=errors.answer_refused,
     )
     app.add_middleware(SecurityHeaders, embeddable=bool(origins))

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.account import Account, open_account
 from service.logs import event
 from service.metrics import Metrics
+from service.readiness import Readiness
 from service.stages import longest
 from service.tracing import EndTrace, Traces
 
@@ -26,6 +27,7 @@ ID_HEADER = "X-Request-ID"
 Pattern = tuple[re.Pattern[str], str]
 """What the paths of a route look like, and the pattern it is told as."""
 
+_CLOSE = (b"connection", b"close")  # so that the client's next request goes to another server
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ASKED_ALL_THE_TIME = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -39,12 +41,14 @@ class Bookkeeper:
         patterns: Sequence[Pattern],
         metrics: Metrics,
         traces: Traces | None,
+        readiness: Readiness,
         refuse: ASGIApp,
     ) -> None:
         self._app = app
         self._patterns = patterns
         self._metrics = metrics
         self._traces = traces
+        self._readiness = readiness
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +67,8 @@ class Bookkeeper:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message["headers"], id_header]}
+                headers_more = [id_header, _CLOSE] if self._readiness.leaving else [id_header]
+                message = {**message, "headers": [*message["headers"], *headers_more]}
             await send(message)
 
         started = perf_counter()

@@ -17,13 +17,19 @@ class Readiness:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.ready = False
+        self.leaving = False
         self.degraded: dict[str, str] = {}  # replaced whole, never changed in place: others read it
 
     def set(self, ready: bool, degraded: dict[str, str] | None = None) -> None:
         """Say whether it can serve; without `degraded` what is wrong stays as it was."""
-        self.ready = ready
+        self.ready = ready and not self.leaving
         self.degraded = self.degraded if degraded is None else degraded
-        self._metrics.health(ready, self.degraded)
+        self._metrics.health(self.ready, self.degraded)
+
+    def leave(self) -> None:
+        """Not ready from now on, whatever else is said: this server is about to stop."""
+        self.leaving = True
+        self.set(False, {**self.degraded, "stopping": "This server is about to stop."})
 
     def degrade(self, reason: str, sentence: str) -> None:
         """Name something that is wrong while it serves."""

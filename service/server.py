@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -18,7 +19,7 @@ from service.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 10  # how long requests under way may take to end after Ctrl-C or SIGTERM
+_GRACE_SECONDS = 1.0  # what requests under way may take to end beyond their deadline, once the port is closed
 
 
 def serve(settings: Settings) -> None:
@@ -65,7 +66,7 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         http=Connection,
         access_log=False,  # service.bookkeeper tells of every request
         server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.deadline_seconds + _GRACE_SECONDS),
         backlog=BACKLOG,
     )
 

@@ -128,6 +128,10 @@ class Settings(Access):
         int, Field(ge=1, description="Queries it may send at once after a pause, where there is a limit.")
     ] = 20
 
+    drain_seconds: Annotated[
+        float,
+        Field(ge=0, description="How long /readyz says no after SIGTERM before the port closes."),
+    ] = 0.0
     poll_seconds: Annotated[float, Field(gt=0, description="How often CURRENT is looked at.")] = 2.0
     canary_seconds: Annotated[
         float, Field(gt=0, description="How often the golden pair is sent through the whole path.")

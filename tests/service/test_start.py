@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from indexer.bundle import Bundle
-from service.__main__ import _settings
+from service.__main__ import _counts_folder, _settings
 from service.settings import Settings, option_of
 from tests.fixtures.media_bytes import make_wav
 from tests.fixtures.tiny_index import add_generation
@@ -101,6 +101,59 @@ def test_asked_to_stop_it_answers_what_is_under_way_and_ends_with_status_0(
         assert process.wait(60) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_with_time_to_drain_it_says_no_first_and_answers_all_the_same(index: Path, workers: str) -> None:
+    clip = make_wav()
+    head = f"POST /v1/search/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(clip)}\r\n"
+    options = ("--index", str(index), "--port", "0", "--workers", workers, "--drain-seconds", "5")
+    with _running(*options) as (process, address, _):
+        port = int(address.rpartition(":")[2])
+        _until(lambda: _get(f"{address}/readyz")["status"] == "ready")
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 100")
+            process.send_signal(signal.SIGTERM)
+            _until(lambda: _says_no(f"{address}/readyz"))
+            with urllib.request.urlopen(f"{address}/v1/search/images", clip, timeout=20) as answer:
+                assert (answer.status, answer.headers["Connection"]) == (200, "close")
+            with pytest.raises(OSError):  # noqa: PT011  refused, reset, or never taken up
+                _refused_from_now_on(port)
+            connection.sendall(clip)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert process.wait(60) == 0
+
+
+def _says_no(address: str) -> bool:
+    try:
+        _get(address)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 503 and "about to stop" in json.load(error)["detail"]
+    return False
+
+
+def test_a_second_sigterm_waits_for_nothing(index: Path) -> None:
+    with _running("--index", str(index), "--port", "0", "--drain-seconds", "600") as (process, address, _):
+        _until(lambda: _get(f"{address}/readyz")["status"] == "ready")
+        process.send_signal(signal.SIGTERM)
+        _until(lambda: _says_no(f"{address}/readyz"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_workers_without_a_folder_to_count_in_are_one_sentence(
+    index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(**_: object) -> None:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("service.__main__.TemporaryDirectory", full)
+    with pytest.raises(SystemExit):
+        _counts_folder(Settings(index=index))
+    assert "or name one in TMPDIR." in capsys.readouterr().err
 
 
 def _refused_from_now_on(port: int) -> None:
