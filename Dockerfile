@@ -59,7 +59,7 @@ ENV SAYSEE_INDEX=/index \
 VOLUME /index
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['SAYSEE_PORT'] + '/readyz', timeout=2)"]
 ENTRYPOINT ["python", "-m"]
 CMD ["service"]
 

@@ -50,9 +50,9 @@ from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast
 from service.schemas import ProblemAnswer
 from service.snapshot import NotReady
+from service.swap import GenerationRefused, IndexUnwritable
 from service.untold import without_paths
 from service.upload import UploadMalformed
-from service.watch import GenerationRefused
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ TABLE: dict[type[Exception], str] = {
     GenerationRefused: "generation-refused",
     NothingToRollBack: "nothing-to-roll-back",
     BuildConflict: "build-conflict",
+    IndexUnwritable: "index-unwritable",
     MediaGone: "media-gone",
     BodyTooLarge: "body-too-large",
     RangeNotSatisfiable: "range-not-satisfiable",
@@ -141,7 +142,7 @@ def problem_answer(request: Request, error: Exception) -> ProblemAnswer:
         instance=quote(request.url.path, safe="/%"),
         request_id=current().id,
     )
-    if problem.status == 503 and not _says_when(error):  # a fault, not a refusal
+    if problem.status == 503 and problem.name != "not-ready" and not _says_when(error):  # no mere refusal
         log.error("%s: %s", problem.title, told.detail, extra=event("fault", problem=problem.name))
     return told
 

@@ -133,6 +133,12 @@ PROBLEMS: dict[str, Problem] = {
             "Another process is building, promoting or pruning; try again when it is done.",
         ),
         Problem(
+            409,
+            "index-unwritable",
+            "The index cannot be changed from here",
+            "This server may read the index and not change it; promote where it can be written.",
+        ),
+        Problem(
             410,
             "media-gone",
             "The media file is gone",

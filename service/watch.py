@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 from indexer import store
@@ -24,7 +23,6 @@ from indexer.encoder import Encoder, EncoderError
 from indexer.media import MediaError, MediaLimits
 from indexer.store.history import promoted_stack
 from indexer.store.layout import CURRENT
-from service.account import current
 from service.admission import Pace
 from service.canary import CanaryFailed, send_canary
 from service.logs import event
@@ -32,6 +30,7 @@ from service.metrics import Metrics
 from service.readiness import Readiness, provider_fault
 from service.settings import Settings
 from service.snapshot import Holder, NotReady, Snapshot
+from service.swap import GenerationRefused, IndexUnwritable, Swap, writing
 
 log = logging.getLogger(__name__)
 
@@ -41,24 +40,6 @@ UNFIT = (store.StoreError, BundleError, EncoderError, MediaError, AnnError, Cana
 """All that can be wrong with a generation. Anything else is a fault of ours, logged with its traceback."""
 
 _NO_CURRENT = "CURRENT names no generation; {} is served: promote one."
-
-
-class GenerationRefused(Exception):
-    """A generation was loaded aside and cannot be served; what was served is served still."""
-
-    def __init__(self, generation: str, why: Exception) -> None:
-        super().__init__(
-            f"Generation {generation} is not taken up, and what was served is served still: {why}"
-        )
-
-
-@dataclass(frozen=True)
-class Swap:
-    """What a promote or rollback did: the generations after and before, and the model of the one after."""
-
-    generation: str
-    previous: str
-    model: str
 
 
 class Keeper:
@@ -90,11 +71,11 @@ class Keeper:
 
         Raises UnknownGeneration, GenerationRefused.
         """
-        return _told("promoted", await self._on_owner(lambda: self._promote(name)))
+        return (await self._on_owner(lambda: self._promote(name))).told("promoted")
 
     async def rollback(self) -> Swap:
         """Serve what was served before. Raises NothingToRollBack, GenerationRefused."""
-        return _told("rolled-back", await self._on_owner(self._rollback))
+        return (await self._on_owner(self._rollback)).told("rolled-back")
 
     async def watch(self) -> None:
         """Look at CURRENT and send canaries, for ever; cancel it to end it."""
@@ -223,16 +204,20 @@ class Keeper:
         generation = store.find_generation(self._index, name)
         snapshot = serving if generation == serving.id else self._load_or_refuse(generation)
         try:
-            store.promote(self._index, generation)
-        except UNFIT as error:
+            with writing():
+                store.promote(self._index, generation)
+        except (*UNFIT, IndexUnwritable) as error:
             if snapshot is not serving:
                 snapshot.generation.close()
+            if isinstance(error, IndexUnwritable):
+                raise
             raise GenerationRefused(generation, error) from error
         return self._swap_to(snapshot, serving)
 
     def _rollback(self) -> Swap:
         serving = self._serving()
-        change = store.rollback(self._index)
+        with writing():
+            change = store.rollback(self._index)
         try:
             snapshot = serving if change.generation == serving.id else self._load_or_refuse(change.generation)
         except BaseException:
@@ -308,10 +293,3 @@ class Keeper:
 
     async def _on_owner(self, work: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(self._owner.submit(work))
-
-
-def _told(what: str, swap: Swap) -> Swap:
-    """In the log, with the request and the key that asked for it."""
-    told = event(what, generation=swap.generation, previous=swap.previous, key=current().key)
-    log.info("Generation %s was asked for in place of %s.", swap.generation, swap.previous, extra=told)
-    return swap

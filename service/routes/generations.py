@@ -13,8 +13,8 @@ from indexer.store.history import promoted_stack
 from service.account import current
 from service.schemas import GenerationInfo, GenerationsAnswer, SwapAnswer
 from service.snapshot import MODEL_DIGITS
+from service.swap import Swap
 from service.untold import without_paths
-from service.watch import Swap
 from service.wiring import Wired
 
 _BEARER = HTTPBearer(

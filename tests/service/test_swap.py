@@ -226,6 +226,22 @@ def test_without_a_key_the_calls_are_off_and_say_how_to_set_one(index: Path, ids
             assert "SAYSEE_OPERATOR_KEY" in answer.json()["detail"]
 
 
+def test_an_index_that_cannot_be_written_is_served_and_left_alone(index: Path, ids: tuple[str, str]) -> None:
+    app = _app(index)
+    with LocalClient(app) as client:
+        client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        lock = index / "promote.lock"
+        lock.unlink()
+        lock.mkdir()  # as good as a read-only volume, also for root
+        for call in (f"promote?generation={ids[0]}", "rollback"):
+            answer = client.post(f"/v1/index/{call}", headers=OPERATOR)
+            assert answer.status_code == 409
+            assert answer.json()["type"] == "/problems/index-unwritable"
+            assert "python -m indexer promote" in answer.json()["detail"]
+            assert str(index) not in answer.text
+        assert _serves(app, ids[1])
+
+
 def test_an_unknown_generation_and_nothing_to_roll_back(index: Path, ids: tuple[str, str]) -> None:
     (index / "promotions.jsonl").unlink()
     with LocalClient(_app(index)) as client:
