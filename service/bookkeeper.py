@@ -6,6 +6,7 @@ so it is told as the pattern of its route.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from service.account import Account, open_account
 from service.logs import event
 from service.metrics import Metrics
 from service.readiness import Readiness
+from service.snapshot import NotReady
 from service.stages import longest
 from service.tracing import EndTrace, Traces
 
@@ -28,6 +30,7 @@ Pattern = tuple[re.Pattern[str], str]
 """What the paths of a route look like, and the pattern it is told as."""
 
 _CLOSE = (b"connection", b"close")  # so that the client's next request goes to another server
+_STOPPED = "This server has stopped before the request was answered; another one may."
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ASKED_ALL_THE_TIME = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -75,6 +78,10 @@ class Bookkeeper:
         self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, noted)
+        except asyncio.CancelledError:  # by the server, which stops and has waited long enough
+            if status is None:
+                scope["saysee.refused"] = NotReady(_STOPPED)
+                await self._refuse(scope, receive, noted)
         except Exception as error:
             if status is not None:
                 raise  # too late for another answer: the server logs it and hangs up

@@ -1,5 +1,6 @@
 """One line an event, whatever a client sends: who asked for what, how it ended, how long each stage took."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -9,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from indexer.bundle import Bundle
 from service.app import create_app
@@ -20,6 +23,7 @@ from service.logs import AsJson, AsText, event
 from service.settings import Settings
 from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_png, make_wav
+from tests.fixtures.own_loop import run_async
 from tests.fixtures.tiny_index import add_generation
 
 KEY = "saysee_a-key-that-nobody-may-read"
@@ -162,6 +166,36 @@ def test_generations_come_and_go_in_the_log(
     ]
     (promoted,) = (line for line in told() if line.get("event") == "promoted")
     assert (promoted["previous"], promoted["key"], promoted["request_id"]) == (first, "operator", "deploy-7")
+
+
+def test_a_request_that_the_server_cannot_wait_for_is_answered_and_told(app: FastAPI, told: Told) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def test() -> None:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/search/images",
+            "headers": [(b"host", b"127.0.0.1")],
+        }
+        call = app(scope | {"query_string": b"", "raw_path": b"/v1/search/images"}, receive, send)
+        request = asyncio.ensure_future(call)
+        await asyncio.sleep(0.2)
+        request.cancel()
+        await request
+
+    run_async(test)
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"])["detail"].startswith("This server has stopped")
+    (line,) = told()
+    assert (line["event"], line["problem"], line["status"]) == ("request", "not-ready", 503)
 
 
 HOSTILE = "x\n2026-01-01T00:00:00.000Z ERROR service: forged\r\x1b[2J\x85\u2028\u2029\x00end"
