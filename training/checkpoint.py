@@ -45,7 +45,9 @@ def load_state(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(
-            f"{path.parent} holds no {path.name}; fit it first: python -m training fit --out {path.parent}"
+            f"{path.parent} holds no {path.name}: its fit has not come so far; to go on where it stopped, "
+            "give the command it was begun with again: python -m training fit --preset PRESET --data CORPUS "
+            f"--out {path.parent}, and whatever else was given"
         ) from error
     except Exception as error:  # torch.load raises many kinds on a damaged file
         raise RunError(
@@ -86,9 +88,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return metrics
 
 
-def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
-    """Make the folder, or check that it belongs to this very experiment; RunError says what differs."""
-    run.mkdir(parents=True, exist_ok=True)
+def check_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
+    """RunError where the folder was started on another experiment, saying what differs."""
     if (run / "preset.json").is_file():
         there = first_difference(read_preset(run).model_dump(), preset.model_dump())
         if there:
@@ -106,6 +107,11 @@ def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
                 f"{run} was started with the towers of {began or 'no other run'}, not {begins or 'of none'}; "
                 "give another --out, or the --warm-start it has"
             )
+
+
+def start_run(run: Path, preset: Preset, data: dict[str, Any]) -> None:
+    """Make the folder, and say in it what experiment it is."""
+    run.mkdir(parents=True, exist_ok=True)
     replace_text(run / "data.json", json.dumps(data, indent=1))
     replace_text(run / "preset.json", preset.model_dump_json(indent=1))
 

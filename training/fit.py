@@ -21,14 +21,14 @@ import torch
 from indexer.cores import available_cores
 from indexer.durable import replace_text
 from training.cache import cache_spec, open_cache
-from training.checkpoint import load_state, save_state, start_run
+from training.checkpoint import check_run, load_state, save_state, start_run
 from training.datasets.pairs import PairSet
 from training.distributed import ALONE, Ranks
 from training.evaluate import ModelEmbedder, Scores, embed, score
 from training.fitter import Fitter
 from training.journal import Journal
 from training.listener import Listener, Progress, Together
-from training.loader import Loader
+from training.loader import Loader, refuse_small
 from training.preset import Preset
 from training.warm_start import WarmStart
 
@@ -59,12 +59,14 @@ def fit(
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for stage in preset.stages:
         ranks.share(stage.batch, stage.chunk)
+    pictures = ((picture.identity, picture.tags) for picture in train.pictures)
+    refuse_small(preset.stages, pictures, {clip.identity for clip in train.clips})
     fitter, begun = Fitter(preset, device, ranks), (run / "last.pt").is_file()
     if warm and not begun:
         fitter.begin_with(warm)
+    about = describe(train) | ({"warm_start": warm.origin(run)} if warm and ranks.first else {})
     if ranks.first:
-        origin = {"warm_start": warm.origin(run)} if warm else {}
-        start_run(run, preset, describe(train) | origin)
+        check_run(run, preset, about)
     spec, folder = cache_spec(preset.media.spec()), cache or run / "cache"
     decoded = ranks.first_alone(
         lambda: open_cache(train, spec, folder, workers or available_cores(), listener.decoding)
@@ -72,6 +74,8 @@ def fit(
     max_samples = round(preset.media.max_seconds * preset.media.sample_rate_hz)
     pinned = device.type == "cuda"
     loader = Loader(decoded, preset.stages, preset.seed, max_samples, ranks=ranks, pinned=pinned)
+    if ranks.first:
+        start_run(run, preset, about)  # only now, so that a set too small once decoded may be tried again
     if begun:
         fitter.restore(load_state(run / "last.pt"))
     scores, pairs, started = None, 0, time.monotonic()

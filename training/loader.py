@@ -10,7 +10,7 @@ Shape legend: B batch, R rows of this process, S samples, H W picture size.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,11 +61,31 @@ class Batch:
         return [slice(start, start + size) for start in range(0, rows, size)]
 
 
+def refuse_small(
+    stages: Sequence[Stage], pictures: Iterable[tuple[str, dict[str, str]]], spoken: Collection[str]
+) -> None:
+    """Raises DatasetError where a stage's batch asks for more pictures than have a spoken caption.
+
+    `pictures` are identities and tags, `spoken` the identities of the clips.
+    """
+    heard = [tags for identity, tags in pictures if identity in spoken]
+    for number, stage in enumerate(stages):
+        there = sum(map(stage.takes, heard))
+        if there < stage.batch:
+            fits = there // stage.chunk * stage.chunk if stage.chunk else 1 << there.bit_length() >> 1
+            remedy = f"give --set stages.{number}.batch={fits}, or more pictures" if fits > 1 else "give more"
+            levels = f" of level {' or '.join(stage.levels)}" if stage.levels else ""
+            raise DatasetError(
+                f"a batch of {stage.batch} needs {stage.batch} pictures{levels} with a spoken caption for "
+                f"training, and there are {there}; {remedy}"
+            )
+
+
 class Sampler:
     """Picture and clip indices of every batch of one stage.
 
     A picture none of whose clips is there (they did not decode, or their voice is left out) is left out.
-    Raises DatasetError where fewer pictures than a batch needs remain, or none has the tag to group by.
+    Raises DatasetError where no picture has the tag to group by.
     """
 
     def __init__(self, cache: Cache, stage: Stage, seed: int) -> None:
@@ -73,18 +93,10 @@ class Sampler:
         spoken = defaultdict(list)
         for i, identity in enumerate(cache.clip_identities):
             spoken[identity].append(i)
+        pictures = zip(cache.picture_identities, cache.picture_tags, strict=True)
         chosen = [
-            i
-            for i, tags in enumerate(cache.picture_tags)
-            if (not stage.levels or tags.get("level") in stage.levels)
-            and cache.picture_identities[i] in spoken
+            i for i, (identity, tags) in enumerate(pictures) if identity in spoken and stage.takes(tags)
         ]
-        if len(chosen) < stage.batch:
-            levels = f" of level {' or '.join(stage.levels)}" if stage.levels else ""
-            raise DatasetError(
-                f"a batch of {stage.batch} needs as many pictures{levels} with a spoken caption, and "
-                f"{len(chosen)} of {len(cache.picture_tags)} are; take a smaller batch or more data"
-            )
         self.pictures = np.asarray(chosen)
         # Picture i of these is heard as one of clips[clip_starts[i]:][:clip_counts[i]].
         self.clips = np.concatenate(list(spoken.values()))
@@ -129,8 +141,9 @@ class Sampler:
 class Loader:
     """All stages' batches in order, this process's rows of each, prepared ahead in threads.
 
-    Raises UnevenShare where a stage's batch cannot be shared among the ranks and their chunks. `pinned` puts
-    batches into memory from which a GPU copies while it computes.
+    Raises UnevenShare where a stage's batch cannot be shared among the ranks and their chunks, DatasetError
+    where there are too few pictures for one. `pinned` puts batches into memory from which a GPU copies while
+    it computes.
     """
 
     def __init__(
@@ -146,6 +159,8 @@ class Loader:
         self.cache, self.stages, self.seed, self.max_samples = cache, stages, seed, max_samples
         self.pinned = pinned
         self.rows = [ranks.share(stage.batch, stage.chunk) for stage in stages]
+        identities = zip(cache.picture_identities, cache.picture_tags, strict=True)
+        refuse_small(stages, identities, set(cache.clip_identities))
         self.samplers = [Sampler(cache, stage, seed + 1000 * i) for i, stage in enumerate(stages)]
 
     def stage_at(self, step: int) -> tuple[int, int]:

@@ -201,6 +201,10 @@ class Stage(_Table):
     group_share: float = Field(default=0.0, ge=0, le=1)
     by_length: bool = False
 
+    def takes(self, tags: dict[str, str]) -> bool:
+        """Whether a picture with these tags is of the stage's levels."""
+        return not self.levels or tags.get("level") in self.levels
+
 
 class Compute(_Table):
     """How steps are computed. precision is the towers'; weights, front ends, norms and loss are float32.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from training.preset import Preset, PresetError
 
@@ -52,14 +54,27 @@ def _sentence(error: ValidationError) -> str:
     """The first fault: where it is, what is wanted, what is there."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *above, last = (str(part) for part in first["loc"])
+        known = _keys_of(first["loc"][:-1])
+        near = get_close_matches(last, known, n=1)
+        meant = f"did you mean {'.'.join([*above, near[0]])}?" if near else f"there are {', '.join(known)}"
+        return f"{place}: there is no such key; {meant}"
     told = first["msg"].removeprefix("Value error, ")
     value = first["input"]
-    given = (
-        f", not {value!r}"
-        if isinstance(value, str | int | float) and first["type"] != "extra_forbidden"
-        else ""
-    )
+    given = f", not {value!r}" if isinstance(value, str | int | float) else ""
     return f"{place}: {told[:1].lower() + told[1:]}{given}"
+
+
+def _keys_of(place: Sequence[str | int]) -> list[str]:
+    """The keys of the preset's table at `place`, such as ("stages", 0)."""
+    table: type[BaseModel] = Preset
+    for part in place:
+        if isinstance(part, str):
+            kind = table.model_fields[part].annotation
+            inner = (kind, *get_args(kind))  # a table, or a tuple of one kind of table
+            table = next(one for one in inner if isinstance(one, type) and issubclass(one, BaseModel))
+    return list(table.model_fields)
 
 
 def _read(path: Path) -> dict[str, Any]:

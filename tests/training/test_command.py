@@ -150,7 +150,8 @@ def test_scores_go_into_the_manifest(walk: Walk, tmp_path: Path) -> None:
                 "--set",
                 "stages.0.batch=64",
             ],
-            "a batch of 64 needs as many pictures with a spoken caption, and 10 of 10 are",
+            "a batch of 64 needs 64 pictures with a spoken caption for training, and there are 10; "
+            "give --set stages.0.batch=8, or more pictures",
         ),
         (
             ["evaluate", "--run", "{folder}", "--data", "{data}"],

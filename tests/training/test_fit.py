@@ -23,7 +23,8 @@ from tests.fixtures.tiny_training import CONV_PRESET, SPECTROGRAM_PRESET, make_l
 from training import fit as fitting
 from training.cache import cache_spec, open_cache
 from training.checkpoint import RunError, load_model, load_state, read_data, read_preset
-from training.datasets import PairSet, open_dataset
+from training.datasets import DatasetError, PairSet, open_dataset
+from training.datasets.pairs import File
 from training.distributed import UnevenShare
 from training.evaluate import Embedded, Scores, score
 from training.fit import describe, fit
@@ -267,7 +268,7 @@ def test_a_corpus_that_was_moved_is_the_same_data(room: Room, begun: Path, tmp_p
 
 def test_a_folder_that_is_damaged_says_so(room: Room) -> None:
     room.fit(room.preset(), run := room.run(), until=1)
-    with pytest.raises(RunError, match=r"holds no best.pt; fit it first"):
+    with pytest.raises(RunError, match=r"holds no best.pt: .* --preset PRESET --data CORPUS --out .*run"):
         load_model(run)
     (run / "last.pt").write_bytes(b"half a checkpoint")
     with pytest.raises(RunError, match=r"last.pt cannot be read as a checkpoint"):
@@ -295,7 +296,19 @@ def test_a_checkpoint_of_another_model_is_refused(room: Room) -> None:
 def test_what_does_not_fit_together_is_told_before_anything_is_decoded(room: Room, tmp_path: Path) -> None:
     with pytest.raises(UnevenShare, match=r"a batch of 8 is no multiple of 3"):
         room.fit(room.preset(stages__0__chunk="3"), tmp_path / "run")
+    with pytest.raises(DatasetError, match=r"there are 16; give --set stages.0.batch=16, or more pictures"):
+        room.fit(room.preset(stages__0__batch="17"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_set_too_small_once_decoded_may_be_tried_again(room: Room, tmp_path: Path) -> None:
+    first, *rest = room.train.pictures
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    broken = replace(room.train, pictures=(replace(first, media=File(tmp_path / "no.png")), *rest))
+    with pytest.raises(DatasetError, match=r"there are 15; give --set stages.0.batch=8"):
+        room.fit(room.preset(stages__0__batch="16"), tmp_path / "run", train=broken)
+    room.fit(room.preset(stages__0__batch="8"), tmp_path / "run", train=broken, until=1)
+    assert read_preset(tmp_path / "run").stages[0].batch == 8
 
 
 # ---- divergence --------------------------------------------------------------------------------------------

@@ -132,7 +132,12 @@ def test_a_preset_extends_a_shipped_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"optimiser.rate": "1"}, r"^preset tiny.toml: optimiser.rate: extra inputs are not permitted$"),
+        (
+            {"stages.0.stepps": "3"},
+            r"^preset tiny.toml: stages.0.stepps: there is no such key; did you mean stages.0.steps\?$",
+        ),
+        ({"optimizer.lr": "3"}, r"^preset tiny.toml: optimizer: there is .*; did you mean optimiser\?$"),
+        ({"augment.image.zoom": "1"}, r"augment.image.zoom: there is no such key; there are min_area, max_"),
         ({"speech.kind": "wave"}, r"speech.kind: input should be 'spectrogram' or 'conv', not 'wave'"),
         ({"media.resize": "shortest"}, r"media: resize 'shortest' .* needs crop 'center'"),
         ({"speech.kind": "spectrogram"}, r"speech: a spectrogram tower needs a model"),
