@@ -42,6 +42,7 @@ class Hit:
     score: float
     row: int
     metadata: dict[str, Json]
+    seconds: float | None = None  # length of a clip
 
 
 class MediaFile(NamedTuple):
@@ -119,7 +120,10 @@ class Generation:
         scores_QK, rows_QK = self._indices[name].search(vectors_QD, k)
         named = self._items.names(name, np.unique(rows_QK).tolist())
         return [
-            [Hit(named[row][0], score, row, named[row][1]) for score, row in zip(scores, rows, strict=True)]
+            [
+                Hit(named[row].id, score, row, named[row].metadata, named[row].seconds)
+                for score, row in zip(scores, rows, strict=True)
+            ]
             for scores, rows in zip(scores_QK.tolist(), rows_QK.tolist(), strict=True)
         ]
 

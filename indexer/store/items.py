@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from indexer.collection import COLLECTIONS, CollectionName
 from indexer.location import Json, Location
@@ -92,6 +92,14 @@ class ItemsWriter:
         self._connection.close()
 
 
+class Named(NamedTuple):
+    """Of an item what a hit says; `seconds` of a clip, None of a picture."""
+
+    id: str
+    metadata: dict[str, Json]
+    seconds: float | None
+
+
 class ItemsReader:
     """Answers from items.sqlite for any number of threads. Every fault of the file is a GenerationDamaged."""
 
@@ -119,14 +127,18 @@ class ItemsReader:
             found = connection.execute(asked, (item_id,)).fetchone()
             return None if found is None else self._item(collection, found)
 
-    def names(self, collection: CollectionName, rows: list[int]) -> dict[int, tuple[str, dict[str, Json]]]:
-        """Id and metadata of each row."""
+    def names(self, collection: CollectionName, rows: list[int]) -> dict[int, Named]:
+        """What a hit says of the item in each row."""
         with self._lease() as connection:
             found = connection.execute(
-                f"SELECT row, id, metadata FROM {collection} WHERE row IN (SELECT value FROM json_each(?))",
+                f"SELECT row, id, metadata, seconds FROM {collection} "
+                "WHERE row IN (SELECT value FROM json_each(?))",
                 (json.dumps(rows),),
             )
-            return {row: (item_id, json.loads(metadata)) for row, item_id, metadata in found}
+            return {
+                row: Named(item_id, json.loads(metadata), seconds)
+                for row, item_id, metadata, seconds in found
+            }
 
     def ids(self, collection: CollectionName, rows: list[int]) -> dict[int, str]:
         """The id of each row."""

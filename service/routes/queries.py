@@ -213,6 +213,7 @@ def _phrase(found: Neighbours) -> SearchAnswer:
                 score=round(hit.score, 6),
                 media_url=item_url(found.target, hit.id, "media"),
                 metadata=hit.metadata,
+                seconds=hit.seconds,
             )
             for rank, hit in enumerate(found.hits, 1)
         ],

@@ -20,6 +20,7 @@ HIT = {
     "score": 0.71,
     "media_url": "/v1/items/images/scene-000123/media",
     "metadata": {"setting": "beach", "objects": 2},
+    "seconds": None,
 }
 
 ANSWER = {
@@ -99,6 +100,7 @@ class Hit:
     score: float
     media_url: str
     metadata: Metadata
+    seconds: Annotated[float | None, Field(description="Length of a clip.")] = None
 
 
 @with_config(example(**ANSWER))

@@ -211,3 +211,12 @@ def test_an_index_without_captions_or_map_serves_what_it_has(browser: Any, pictu
         page.goto(f"{pictures_alone}/?from=images/scene-05&find=captions")
         expect(page.get_by_role("alert")).to_contain_text("There are no spoken captions here")
         expect(page.locator("#samples a")).to_have_count(8)
+
+
+def test_a_caption_says_how_long_it_lasts_though_its_metadata_does_not(open_page: OpenPage) -> None:
+    with open_page("/?from=images/scene-03&find=captions") as page:
+        times = page.locator("#hits .player .time")
+        expect(times).not_to_have_count(0)
+        expect(times.first).to_have_text(
+            re.compile(r"^0:0[56]$")
+        )  # the clips of the corpus last from 4.5 to 6.3 s

@@ -62,7 +62,10 @@ def test_every_direction_gives_what_the_index_gives(
     assert [hit["id"] for hit in body["hits"]] == [item_id for item_id, _ in wanted]
     assert [hit["score"] for hit in body["hits"]] == pytest.approx([score for _, score in wanted], abs=1e-5)
     assert [hit["rank"] for hit in body["hits"]] == [1, 2, 3, 4]
-    assert all(set(hit) == {"rank", "id", "score", "media_url", "metadata"} for hit in body["hits"])
+    assert all(
+        set(hit) == {"rank", "id", "score", "media_url", "metadata", "seconds"} for hit in body["hits"]
+    )
+    assert all((hit["seconds"] is not None) == (target == "captions") for hit in body["hits"])
 
 
 def test_an_indexed_item_finds_itself_with_its_metadata(client: TestClient, corpus: Path) -> None:
