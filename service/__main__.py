@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
 from indexer.cores import available_cores
-from service.keys import KeysUnusable, key_command, load_keys
+from service.keys import KeysUnusable, key_command, load_keys, operator_key_is_short
 from service.listener import CannotListen, end_with, ending_well
 from service.logs import event, start_logging
 from service.query.command import query_command
@@ -41,7 +41,10 @@ class _ServeUnlessNamed(TyperGroup):
     """`python -m service --index X` serves; another command has to be named first."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args if args and args[0] in self.commands else ["serve", *args])
+        named = bool(args) and not args[0].startswith("-")
+        if named and args[0] not in self.commands:
+            ctx.fail(f"There is no command {args[0]!r}. There are: {', '.join(self.commands)}.")
+        return super().parse_args(ctx, args if named else ["serve", *args])
 
 
 app = typer.Typer(cls=_ServeUnlessNamed, add_completion=False, pretty_exceptions_enable=False)
@@ -51,8 +54,8 @@ def serve(**given: Any) -> None:
     """Serve an index: nearest images and spoken captions over HTTP, and the web page at /.
 
     Promote and rollback over HTTP need an operator key, which is read from SAYSEE_OPERATOR_KEY alone.
-    `python -m service query --help` asks a running service; `python -m service rate --help` has the page for
-    human ratings.
+    Without the name of a command this one is meant. The others, each with a --help of its own: `query` asks a
+    running service, `rate` serves the page for human ratings, `key` makes a key.
     """
     settings = _settings({name: value for name, value in given.items() if value is not None})
     try:
@@ -65,6 +68,11 @@ def serve(**given: Any) -> None:
     from service.watch import UNFIT
 
     start_logging(settings)
+    if operator_key_is_short(settings):
+        log.warning(
+            "The operator key in SAYSEE_OPERATOR_KEY is short enough to be guessed: give one that "
+            "'python -m service key' makes."
+        )
     try:
         with ending_well():
             if settings.workers == 1:
@@ -144,13 +152,19 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     said = typer.Option(
         option_of(name, field),
         envvar=PREFIX + name.upper(),
-        help=field.description,
-        show_default=False if several or field.is_required() else str(field.default),
+        help=f"{field.description}{_default_of(field)}",
+        show_default=False,
     )
     kind: Any = list[str] if several else field.annotation
     annotation = Annotated[kind if field.is_required() else kind | None, said]  # type: ignore[valid-type]
     default = inspect.Parameter.empty if field.is_required() else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _default_of(field: FieldInfo) -> str:
+    """A sentence for the help; typer would put a default that is only said in brackets of its own."""
+    nothing = field.is_required() or field.default in (None, "", ()) or field.default is False
+    return "" if nothing else f" Default: {field.default}."
 
 
 def _give_options() -> None:

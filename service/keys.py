@@ -31,6 +31,7 @@ COOKIE = "saysee_key"
 
 _LINE = re.compile(r"(read|operator)\s+(\S+)\s+([0-9a-f]{64})", re.ASCII)
 _PREFIX = "saysee_"
+_LEAST_CHARACTERS = 16
 
 
 class KeysUnusable(ValueError):
@@ -127,6 +128,11 @@ def load_keys(access: Access) -> Keys:
             "with --no-auth."
         )
     return made
+
+
+def operator_key_is_short(access: Access) -> bool:
+    """Whether the operator key given as it is could be guessed."""
+    return 0 < len(_secret(access.operator_key)) < _LEAST_CHARACTERS
 
 
 def key_command(

@@ -35,6 +35,8 @@ def start_logging(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(AsJson() if settings.log_format == "json" else AsText())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    # What it finds wrong with a body is the client's to know, and the answer says it.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     if settings.debug:
         for room in ("service", "indexer"):
             logging.getLogger(room).setLevel(logging.DEBUG)

@@ -8,11 +8,26 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from indexer.media import MediaError
 from service.parameters import shown
 
 FIELD = "file"
 _MAX_TEXT_FIELDS = 16
 _MAX_TEXT_BYTES = 64 * 1024
+_PLAINLY = {
+    "Invalid multipart data.": (
+        "The multipart body is damaged: it does not consist of parts between the boundary that its "
+        "Content-Type names."
+    ),
+    "Missing boundary in multipart.": (
+        "The Content-Type is multipart/form-data without a boundary: leave setting it to the program that "
+        "writes the body."
+    ),
+    'The Content-Disposition header field "name" must be provided.': (
+        f"A part of the multipart body has no name: send each file as the field {FIELD!r}."
+    ),
+}
+"""What Starlette says of a body, for whoever sent it."""
 
 
 class UploadMalformed(ValueError):
@@ -55,7 +70,14 @@ async def read_uploads(
         raise UploadMalformed(
             f"This call takes multipart/form-data with each file in a field {FIELD!r}, and not a raw body."
         )
-    return [Upload("the request body", await request.body())]
+    data = await request.body()
+    if not data:
+        raise MediaError(
+            "empty",
+            f"The request has no body: send a recording or a picture as the multipart field {FIELD!r} or as "
+            "the raw body.",
+        )
+    return [Upload("the request body", data)]
 
 
 async def _read_form(request: Request, max_files: int, too_many: str) -> list[Upload]:
@@ -71,7 +93,8 @@ async def _read_form(request: Request, max_files: int, too_many: str) -> list[Up
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
             raise UploadMalformed(too_many) from error
-        raise UploadMalformed(f"The multipart body cannot be taken: {error.message}") from error
+        said = _PLAINLY.get(error.message, f"The multipart body cannot be taken: {error.message}")
+        raise UploadMalformed(said) from error
     except ValueError as error:  # a charset or a header that Python's codecs refuse
         raise UploadMalformed("The multipart body cannot be read: its headers are damaged.") from error
     try:

@@ -97,7 +97,7 @@ def read_source(data: bytes, media_type: MediaType, spec: MediaSpec, limits: Med
         stream = _sound_stream(container, media_type, limits)
         declared = _declared_seconds(container, stream, media_type, len(data))
         if declared > limits.max_source_seconds:
-            _refuse_long(declared, limits)
+            _refuse_long(limits)
         return _walk(container, stream, spec, limits)
 
 
@@ -175,7 +175,7 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
             if packet.pts is not None and packet.duration:
                 source.reached_seconds = float((packet.pts + packet.duration) * packet.time_base)
             if source.seconds > limits.max_source_seconds:
-                _refuse_long(source.seconds, limits)
+                _refuse_long(limits)
     except av.error.FFmpegError:
         source.bad_packets += 1  # the container breaks off; what was decoded before stands
     return source
@@ -199,10 +199,11 @@ def _mono(frame: AudioFrame) -> npt.NDArray[np.float32]:
     return mono
 
 
-def _refuse_long(seconds: float, limits: MediaLimits) -> NoReturn:
+def _refuse_long(limits: MediaLimits) -> NoReturn:
+    most = limits.max_source_seconds
     raise MediaError(
         "too_long",
-        f"The recording lasts {seconds:.0f} s or more; at most {limits.max_source_seconds:g} s are accepted.",
+        f"The recording lasts more than {most:g} s; at most {most:g} s are accepted.",
     )
 
 

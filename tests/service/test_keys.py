@@ -10,12 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from service.__main__ import app as program
 from service.app import create_app
-from service.keys import COOKIE, Keys, KeysUnusable, load_keys
+from service.keys import COOKIE, Keys, KeysUnusable, load_keys, operator_key_is_short
 from service.settings import Settings
 from tests.fixtures.local_client import LocalClient
 from tests.fixtures.media_bytes import make_wav
@@ -167,6 +168,13 @@ def test_keys_come_from_the_environment_as_well(keys: dict[str, str]) -> None:
     only_operator = loaded(operator_key="a secret")
     assert only_operator.reading_is_open
     assert only_operator.operator("bearer  a secret ").role == "operator"
+
+
+@pytest.mark.parametrize(
+    ("key", "short"), [("", False), ("9 letters", True), ("x" * 15, True), ("x" * 16, False)]
+)
+def test_an_operator_key_that_can_be_guessed_is_noticed(key: str, short: bool) -> None:
+    assert operator_key_is_short(Settings(index=Path("x"), operator_key=SecretStr(key))) is short
 
 
 @pytest.mark.parametrize(

@@ -350,6 +350,19 @@ def test_every_setting_has_an_option_and_a_variable_and_the_key_only_the_variabl
         assert (option is not None) == (name not in ("operator_key", "keys"))
 
 
+def test_the_help_names_the_commands_and_says_defaults_in_words() -> None:
+    shown = _run("--help", COLUMNS="200").stdout
+    assert all(f"`{command}`" in shown for command in ("query", "rate", "key"))
+    assert "Default: 8000." in shown
+    assert "[default:" not in shown
+
+
+def test_a_command_there_is_not_is_told_with_those_there_are() -> None:
+    done = _run("nonsense", COLUMNS="200")
+    assert done.returncode == 2
+    assert "There is no command 'nonsense'. There are: serve, query, rate, key." in done.stderr
+
+
 def test_settings_are_frozen_and_hide_the_key() -> None:
     settings = Settings(index=Path("x"), operator_key="a secret")  # type: ignore[arg-type]
     assert "a secret" not in repr(settings)

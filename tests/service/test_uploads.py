@@ -176,6 +176,22 @@ def test_a_form_that_cannot_be_read(client: TestClient, what: str) -> None:
     assert answer.json()["type"] == PROBLEM + "bad-upload"
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b"", "", "The request has no body: send a recording or a picture as the multipart field 'file'"),
+        (b"nothing of the kind", BOUNDARY, "The multipart body is damaged: it does not consist of parts"),
+        (b"", "multipart/form-data", "The Content-Type is multipart/form-data without a boundary"),
+        (_part(b"") + END, BOUNDARY, "A part of the multipart body has no name: send each file as the field"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_plainly(
+    client: TestClient, body: bytes, kind: str, said: str
+) -> None:
+    answer = client.post("/v1/search/images", content=body, headers={"content-type": kind} if kind else {})
+    assert answer.json()["detail"].startswith(said)
+
+
 def test_more_files_than_the_call_takes(client: TestClient) -> None:
     two = [("file", ("a", make_wav())), ("file", ("b", make_wav()))]
     refused = client.post("/v1/search/images", files=two).json()
