@@ -100,6 +100,7 @@ def worker() -> FastAPI:
     from uvicorn.config import STARTUP_FAILURE
 
     from service.app import create_app, create_service
+    from service.server import spare_the_collector
     from service.watch import UNFIT
 
     start_logging(settings)
@@ -108,7 +109,9 @@ def worker() -> FastAPI:
         service.keeper.start()
     except UNFIT as error:
         _fail(str(error), STARTUP_FAILURE, settings)
-    return create_app(settings, service)
+    app = create_app(settings, service)
+    spare_the_collector()
+    return app
 
 
 def _settings(given: dict[str, Any]) -> Settings:

@@ -16,11 +16,15 @@ from service.stages import Stage, Stages, Took
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}", re.ASCII)
 
 
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
 @dataclass
 class Account:
     """One request. `key` is the name of the key it came with, `problem` the type of problem it ended in."""
 
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=_new_id)
     queries: list[Stages] = field(default_factory=list)  # one a file
     times: list[tuple[Stage, Took]] = field(default_factory=list)  # of all of them
     key: str | None = None
@@ -54,9 +58,12 @@ def under_way() -> Account | None:
 
 
 def open_account(asked_id: str | None) -> Account:
-    """An account for the request that begins now in this task, under the id it came with if that is a plain
-    word of at most 128 characters, else under a new one.
-    """
-    account = Account(asked_id) if asked_id is not None and _ID.fullmatch(asked_id) else Account()
+    """An account for the request that begins now in this task, under the id it came with if that will do."""
+    account = Account(request_id(asked_id))
     _under_way.set(account)
     return account
+
+
+def request_id(asked: str | None) -> str:
+    """What was asked for where that is a plain word of at most 128 characters, else a new one."""
+    return asked if asked is not None and _ID.fullmatch(asked) else _new_id()

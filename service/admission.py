@@ -86,9 +86,11 @@ class Admission:
         self._bytes = 0
         self._counted_until = 0.0
 
-    def knock(self) -> None:
-        """Raise Overloaded when there is no room for anything: asked before a body is read."""
-        if len(self._tickets) >= self._max_waiting or self._seconds(0) > self._longest_wait:
+    def knock(self, before: int = 0) -> None:
+        """Raise Overloaded when there is no room for anything: asked before a body is read, and with so many
+        others before it that were not let in yet.
+        """
+        if len(self._tickets) + before >= self._max_waiting or self._seconds(0) > self._longest_wait:
             self._refuse()
 
     def hold(self, size_bytes: int) -> None:

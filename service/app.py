@@ -32,9 +32,10 @@ from service.parameters import refuse_unheeded
 from service.rate_limit import RateLimit
 from service.routes import generations, health, index, items, map, pages, queries
 from service.search import Searcher
-from service.security import SecurityHeaders
+from service.security import SecurityHeaders, headers_everywhere
 from service.settings import Settings
 from service.tracing import open_traces
+from service.turnstile import STATE, Turnstile
 from service.watch import Keeper
 from service.wiring import Service
 
@@ -86,16 +87,24 @@ def create_service(settings: Settings) -> Service:
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     """The app. Its lifespan opens the index, unless `service` has it open already, and closes it."""
     service = service or create_service(settings)
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    turnstile = Turnstile(
+        service.admission,
+        service.metrics,
+        paths=[route.path for route in queries.router.routes if isinstance(route, Route)],
+        headers=headers_everywhere(embeddable=bool(origins)),
+        others_may_ask=bool(origins),
+    )
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         keeper = service.keeper
         if keeper.holder.current is None:
             await anyio.to_thread.run_sync(keeper.start)
         watching = asyncio.create_task(keeper.watch())
         try:
             with draining(keeper.readiness, settings.drain_seconds):
-                yield
+                yield {STATE: turnstile}
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -138,7 +147,6 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         refuse=errors.answer_refused,
     )
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, refuse=errors.answer_refused)
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(
             CORSMiddleware,

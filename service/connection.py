@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Literal
+from typing import Literal, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.account import Account
 from service.logs import event
+from service.problem_json import problem_bytes
 from service.problems import PROBLEMS, Problem
-from service.schemas import ProblemAnswer
+from service.turnstile import STATE, Turnstile
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,13 @@ class Connection(HttpToolsProtocol):
         self._coming, self._head_bytes = "head", 0
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
+        refusal = self._turned_away()
+        if refusal is None:
+            super().on_headers_complete()
+        else:
+            self.transport.write(refusal)
+            self.cycle = cast(RequestResponseCycle, _Answered)  # so that the body is thrown away as it comes
+            self.on_response_complete()
         self._coming, self._body_bytes, self._body_began = "body", 0, self.loop.time()
         self._wait_no_more()  # for the head; for the body, if there is more to it, from now on
 
@@ -97,6 +104,20 @@ class Connection(HttpToolsProtocol):
         if self._fetch_due is not None:
             self._fetch_due.cancel()
             self._fetch_due = None
+
+    def _turned_away(self) -> bytes | None:
+        """The answer to a query that there is no room for; None where the app is to answer."""
+        turnstile: Turnstile | None = self.app_state.get(STATE)
+        if (
+            turnstile is None
+            or self.parser.get_method() != b"POST"
+            or self.parser.should_upgrade()
+            or not self.parser.should_keep_alive()
+            or self._is_answering()
+            or self.flow.write_paused
+        ):
+            return None
+        return turnstile.refuses(self.url.partition(b"?")[0], self.headers)
 
     def _is_waiting(self) -> bool:
         """Whether the client is to send something, and uvicorn sets it no time."""
@@ -153,25 +174,20 @@ class Connection(HttpToolsProtocol):
             or not cycle.response_started
             or (self._coming != "body" and cycle.response_complete)
         ):
-            self.transport.write(_refusal(PROBLEMS[problem]))
+            self.transport.write(self._refusal(PROBLEMS[problem]))
         self.transport.close()
 
+    def _refusal(self, problem: Problem) -> bytes:
+        account = Account()
+        told = event("refused", status=problem.status, problem=problem.name, request_id=account.id)
+        log.info("A connection ended with %d: %s", problem.status, problem.title, extra=told)
+        headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        return problem_bytes(problem, problem.about, "", account.id, headers)
 
-def _refusal(problem: Problem) -> bytes:
-    account = Account()
-    answer = ProblemAnswer(
-        type=problem.type,
-        title=problem.title,
-        status=problem.status,
-        detail=problem.about,
-        instance="",
-        request_id=account.id,
-    )
-    told = event("refused", status=problem.status, problem=problem.name, request_id=account.id)
-    log.info("A connection ended with %d: %s", problem.status, problem.title, extra=told)
-    body = answer.model_dump_json().encode()
-    head = (
-        f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
-        f"x-request-id: {account.id}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-    )
-    return STATUS_LINE[problem.status] + head.encode() + body
+
+class _Answered:
+    """Stands where uvicorn keeps a request and its answer, once all of that is over."""
+
+    response_started = response_complete = True
+    disconnected = False
+    message_event = asyncio.Event()

@@ -7,9 +7,12 @@ done by then: with more to do than cores, hardly anything is ever handed from th
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -73,7 +76,20 @@ class Crew:
         return shift
 
 
+def step_back() -> None:
+    """Tell Linux that this thread, and those it starts, work long and need not be quick off the mark.
+
+    They get as much of the cores as before, but none of them takes a core from the event loop just when it
+    has woken one up. A loop that waits for its turn behind decoders and the model lets everybody wait, and
+    those most whom it only has to turn away.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _stay(shift: _Shift) -> None:
+    step_back()
     while _do_next(shift):
         pass
 

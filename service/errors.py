@@ -139,7 +139,7 @@ def problem_answer(request: Request, error: Exception) -> ProblemAnswer:
         title=problem.title,
         status=problem.status,
         detail=_detail(request, error, problem),
-        instance=quote(request.url.path, safe="/%"),
+        instance=quote(request.scope["path"], safe="/%"),
         request_id=current().id,
     )
     if problem.status == 503 and problem.name != "not-ready" and not _says_when(error):  # no mere refusal

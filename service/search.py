@@ -33,11 +33,12 @@ from indexer.store import CollectionName as Collection
 from indexer.store import Hit
 from service.account import current
 from service.admission import Admission, cost_of, extent_of
-from service.batching import Batcher, Encoded, Sought
+from service.batching import Batcher
 from service.crew import Crew
 from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
 from service.snapshot import Holder, Snapshot
 from service.stages import Stages, longest
+from service.together import Encoded, Sought
 
 UNUSABLE = (MediaError, NoRoom, EncoderError)
 """What may be wrong with one file of several while the others are answered."""

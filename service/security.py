@@ -25,6 +25,12 @@ _EVERYWHERE = (
 )
 
 
+def headers_everywhere(embeddable: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer carries. Unless `embeddable`, no page of another origin may show or play it."""
+    policy = b"cross-origin" if embeddable else b"same-origin"
+    return (*_EVERYWHERE, (b"cross-origin-resource-policy", policy))
+
+
 class SecurityHeaders:
     """Adds the headers to every answer, and the page policy to every HTML answer that states none itself.
 
@@ -33,8 +39,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, embeddable: bool = False) -> None:
         self._app = app
-        policy = b"cross-origin" if embeddable else b"same-origin"
-        self._everywhere = (*_EVERYWHERE, (b"cross-origin-resource-policy", policy))
+        self._everywhere = headers_everywhere(embeddable)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -25,6 +25,7 @@ from indexer.store.history import promoted_stack
 from indexer.store.layout import CURRENT
 from service.admission import Pace
 from service.canary import CanaryFailed, send_canary
+from service.crew import step_back
 from service.logs import event
 from service.metrics import Metrics
 from service.readiness import Readiness, provider_fault
@@ -54,7 +55,9 @@ class Keeper:
         self._threads = threads
         self._metrics = metrics
         self._pace = pace
-        self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generation-owner")
+        self._owner = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="generation-owner", initializer=step_back
+        )
         self._seen: tuple[int, ...] | None = None
         self.refused: dict[str, str] = {}  # why, by generation; replaced whole, never changed: others read it
         self.holder = Holder(self._retire)

@@ -94,6 +94,11 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
         return connection
 
+    @property
+    def is_open(self) -> bool:
+        """False once the server has hung up."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def ask(self, request: bytes) -> asyncio.Future[Answer]:
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()

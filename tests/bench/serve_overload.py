@@ -91,6 +91,8 @@ async def open_loop(
     async def one(number: int) -> None:
         nonlocal lost
         try:
+            while idle and not idle[-1].is_open:
+                idle.pop()
             connection = idle.pop() if idle else await Connection.open(server.port)
             answers.append(await connection.ask(requests[number % len(requests)]))
         except OSError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -14,9 +15,9 @@ from indexer.bundle import Bundle
 from indexer.encoder import Encoder, EncoderError
 from indexer.media import Pixels, Waveform
 from indexer.store import Generation, Hit, StoreError
-from service.batching import LANES, Batcher, Encoded, Sought
-from service.crew import Crew
+from service.batching import LANES, Batcher
 from service.metrics import Metrics
+from service.together import Encoded, Sought
 from tests.fixtures.own_loop import run_async
 
 RATE = 1_000
@@ -190,23 +191,37 @@ def test_an_input_that_fails_fails_alone() -> None:
     run_async(test)
 
 
-def test_what_comes_in_the_turn_in_which_every_lane_ends_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_while_a_lane_ends_is_encoded() -> None:
     async def test() -> None:
-        gate = asyncio.Event()
+        encoder = FakeEncoder()
+        encoder.refused = None
+        submit = batcher_and(encoder)
+        rng = np.random.default_rng(3)
+        for n in range(1500):
+            answers = [submit(clip(n, 3000 + 1000 * lane)) for lane in range(LANES)]
+            for _ in range(
+                int(rng.integers(0, 4))
+            ):  # the lanes are anywhere between their last run and their end
+                await asyncio.sleep(0)
+            answers.append(submit(clip(n, 400)))
+            assert values(await asyncio.gather(*answers)) == [float(n)] * (LANES + 1)
 
-        async def run(_: Crew, work: Callable[[], Any]) -> Any:
-            await gate.wait()  # all runs end in one turn of the loop
-            return work()
+    run_async(test)
 
-        monkeypatch.setattr(Crew, "run", run)
-        submit = batcher_and(FakeEncoder())
-        first = [submit(clip(n, 3000 + 1000 * n)) for n in range(LANES)]
-        late: list[asyncio.Future[Encoded]] = []
-        first[0].add_done_callback(lambda _: late.append(submit(clip(7))))
-        await asyncio.sleep(0)
-        gate.set()
-        await asyncio.gather(*first)
-        assert values([await late[0]]) == [7.0]
+
+def test_the_model_is_kept_busy_while_the_loop_is() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder(most=1)
+        submit = batcher_and(encoder)
+        busy = await _occupy(encoder, submit)
+        answers = [submit(picture(n)) for n in range(8)]
+        encoder.open.set()
+        ends = time.monotonic() + LONG
+        while len(encoder.runs) < LANES + 8:  # all the while this holds the loop
+            assert time.monotonic() < ends
+            time.sleep(0.005)
+        assert values(await asyncio.gather(*answers)) == [float(n) for n in range(8)]
+        await asyncio.gather(*busy)
 
     run_async(test)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import sys
 import threading
 import time
 import weakref
@@ -152,3 +154,14 @@ def test_a_loop_that_ended_meanwhile_is_no_fault(closed_first: bool) -> None:
         crew.close()
 
     run_async(again)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such policy")
+def test_hands_leave_the_loop_its_core() -> None:
+    async def test() -> None:
+        crew = Crew(1, "hand")
+        assert await crew.run(lambda: os.sched_getscheduler(0)) == os.SCHED_BATCH
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+        crew.close()
+
+    run_async(test)
