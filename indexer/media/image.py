@@ -4,6 +4,7 @@ The header is judged before any pixel is decoded, and a picture that is cut shor
 """
 
 import io
+import logging
 import re
 import warnings
 from collections.abc import Callable
@@ -44,6 +45,7 @@ _PLUGINS: dict[MediaType, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     TIFF: TiffImageFile,
 }
 _BAND_PIXELS = 500_000
+_PILLOW_LOG = logging.getLogger("PIL")
 _ROOM = Room()
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -196,10 +198,13 @@ def _scalable(picture: Image.Image) -> Image.Image:
 
 
 def _hush_pillow() -> None:
-    """Pillow warns of odd metadata on the way to a good picture; who sends bytes has no business in our log.
+    """Pillow warns of odd metadata on the way to a good picture, and logs what is damaged; who sends bytes
+    has no business in our log.
 
     The filter stays: warnings.catch_warnings is not for several threads. It is put back where it was lost.
     """
     ours = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
     if ours not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
+    if _PILLOW_LOG.level != logging.CRITICAL:
+        _PILLOW_LOG.setLevel(logging.CRITICAL)

@@ -38,6 +38,8 @@ _CODECS = frozenset(
 )
 # These headers state a duration; the others' is guessed from a bit rate, so it may not refuse a clip.
 _STATES_DURATION = (WAV, FLAC, OGG, WEBM, MP4)
+_PLANAR = {"u8p": "u1", "s16p": "i2", "s32p": "i4", "fltp": "f4", "dblp": "f8"}
+_MOST_PLANES = 8
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
 _MARGIN_SECONDS = (
     0.25  # read beyond max_seconds, so that the last samples kept are resampled with their neighbours
@@ -183,20 +185,37 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
 
 def _mono(frame: AudioFrame) -> npt.NDArray[np.float32]:
     """float32 [samples]: the mean of the channels, full scale at ±1."""
-    array = frame.to_ndarray()
     channels = frame.layout.nb_channels
-    by_channel: npt.NDArray[Any] = array if frame.format.is_planar else array.reshape(-1, channels).T
+    by_channel = _planes(frame) if frame.format.is_planar else frame.to_ndarray().reshape(-1, channels).T
     # Added up one channel after the other, so that rounding falls out the same on every machine.
     mono: npt.NDArray[np.float32] = by_channel[0].astype(np.float32)
     for channel in by_channel[1:]:
         mono += channel.astype(np.float32, copy=False)
-    kind = array.dtype.str[1:]
+    kind = by_channel[0].dtype.str[1:]
     divisor = _FULL_SCALE.get(kind, 1.0) * channels
     if divisor != 1.0:
         mono /= np.float32(divisor)
     if kind == "u1":
         mono -= np.float32(1.0)  # 8-bit samples count from 0, with silence at 128
     return mono
+
+
+def _planes(frame: AudioFrame) -> list[npt.NDArray[Any]]:
+    """The samples of each channel, where each is kept by itself.
+
+    PyAV looks for the planes of a frame up to the first that is null. FFmpeg has room for eight pointers and
+    no null behind the last, so of eight channels PyAV finds more planes than there are, whose memory is
+    anybody's; the pointers of more than eight lie where not even looking is safe.
+    """
+    channels = frame.layout.nb_channels
+    if channels > _MOST_PLANES:
+        raise MediaError(
+            "unsupported",
+            f"The recording has {channels} channels; in its coding at most {_MOST_PLANES} are read.",
+        )
+    kind = _PLANAR[frame.format.name]
+    planes: tuple[Any, ...] = frame.planes[:channels]  # buffers, whatever the annotation says
+    return [np.frombuffer(plane, kind, frame.samples) for plane in planes]
 
 
 def _refuse_long(limits: MediaLimits) -> NoReturn:

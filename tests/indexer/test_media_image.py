@@ -576,3 +576,11 @@ class TestHostileBytes:
                 del damaged[chance.randrange(1, len(damaged)) :]
             self.try_decoding(bytes(damaged))
         assert capfd.readouterr() == ("", "")
+
+    def test_what_is_damaged_is_not_in_our_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        whole = picture_bytes(scene(), "TIFF")
+        samples_per_pixel = struct.pack("<HHIHH", 277, 3, 1, 3, 0)
+        assert samples_per_pixel in whole
+        with pytest.raises(MediaError):
+            decode_image(whole.replace(samples_per_pixel, struct.pack("<HHIHH", 277, 3, 1, 27395, 0)), SPEC)
+        assert caplog.records == []
