@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from indexer.media import Extent, MediaError, MediaSpec, Pixels, Waveform
+from indexer.media import Extent, MediaError, MediaLimits, MediaSpec, Pixels, Waveform
 from service.metrics import Metrics
 
 _PICTURE, _MEGAPIXEL = 1.0, 4.0
@@ -184,6 +184,14 @@ def cost_of(wanted: Extent, media: MediaSpec, neighbours: int) -> float:
     picture = _PICTURE + _MEGAPIXEL * wanted.megapixels if wanted.megapixels else 0.0
     search = _SEARCH + _NEIGHBOUR * neighbours if neighbours else 0.0
     return heard + _UNHEARD_SECOND * (wanted.seconds - heard) + picture + search
+
+
+def within(limits: MediaLimits, claimed: Extent) -> Extent:
+    """What there can be to do for a file that claims this: what is over a limit is refused at a glance, and
+    must not keep others out meanwhile.
+    """
+    picture = claimed.megapixels if claimed.megapixels * 1e6 <= limits.max_pixels else 0.0
+    return Extent(min(claimed.seconds, limits.max_source_seconds), picture)
 
 
 def extent_of(media: Waveform | Pixels) -> Extent:

@@ -32,7 +32,7 @@ from indexer.media import (
 from indexer.store import CollectionName as Collection
 from indexer.store import Hit
 from service.account import current
-from service.admission import Admission, cost_of, extent_of
+from service.admission import Admission, cost_of, extent_of, within
 from service.batching import Batcher
 from service.crew import Crew
 from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
@@ -88,7 +88,8 @@ class Searcher:
         stages = current().query()
         with self._holder.borrow() as snapshot:
             spec = snapshot.media
-            async with self._admission.admit(cost_of(extent(data), spec, k)) as ticket:
+            claimed = within(self._limits, extent(data))
+            async with self._admission.admit(cost_of(claimed, spec, k)) as ticket:
                 media = await self._decode_aside(stages, data, snapshot)
                 self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
                 sought = Sought(snapshot.generation, target, k)
@@ -116,7 +117,7 @@ class Searcher:
         cannot be used gets the reason, one of UNUSABLE, in place of neighbours.
         """
         with self._holder.borrow() as snapshot:
-            costs = [_cost_or_fault(data, snapshot.media, k) for data in files]
+            costs = [_cost_or_fault(data, snapshot.media, self._limits, k) for data in files]
             async with self._embedded(snapshot, files, costs, k) as embedded:
                 sound = [one for one in embedded if isinstance(one, _Sound)]
                 found = iter(await self._search_together(snapshot, target, sound, k))
@@ -134,7 +135,7 @@ class Searcher:
         be used.
         """
         with self._holder.borrow() as snapshot:
-            costs = [_cost_or_fault(data, snapshot.media, 0) for data in files]
+            costs = [_cost_or_fault(data, snapshot.media, self._limits, 0) for data in files]
             _all_sound(costs)  # a fault seen at a glance, before anything is done for the others
             async with self._embedded(snapshot, files, costs, 0) as embedded:
                 sound = _all_sound(embedded)
@@ -212,10 +213,10 @@ class Searcher:
         return encoded
 
 
-def _cost_or_fault(data: bytes, spec: MediaSpec, neighbours: int) -> float | Exception:
+def _cost_or_fault(data: bytes, spec: MediaSpec, limits: MediaLimits, neighbours: int) -> float | Exception:
     """What a file may cost, or what is wrong with it at a glance."""
     try:
-        return cost_of(extent(data), spec, neighbours)
+        return cost_of(within(limits, extent(data)), spec, neighbours)
     except MediaError as fault:
         return fault
 

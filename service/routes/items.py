@@ -31,7 +31,8 @@ Version = Annotated[
     ),
 ]
 _EXTENSIONS = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "image/jpeg": ".jpg", "image/tiff": ".tif"}
-_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_BYTES = {"content": {"audio/*": _FILE, "image/*": _FILE}}
 
 
 @router.get(

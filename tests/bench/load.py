@@ -45,10 +45,10 @@ class Server:
         page = self.get(f"/v1/items/{COLLECTION[kind]}?limit={count}")
         return [self._bytes(item["media_url"]) for item in page["items"]]
 
-    def memory_mib(self) -> float:
-        """Resident now."""
+    def memory_mib(self, field: str = "VmRSS") -> float:
+        """Resident now; of `VmHWM` the most so far."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return int(status.partition(f"{field}:")[2].split()[0]) / 1024
 
     def _bytes(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
@@ -174,6 +174,18 @@ def machine() -> dict[str, object]:
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
+    """Keep the result as JSON, and show it as a table."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2))
+    rows = list(_rows(result))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+def _rows(result: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(result, dict) and result:
+        for key, value in result.items():
+            yield from _rows(value, f"{name} {key}".strip())
+    else:
+        yield name, str(result)

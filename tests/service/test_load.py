@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from service.app import create_app
 from service.batching import LANES
 from service.settings import Settings
+from tests.fixtures.encoded import raw_png
 from tests.fixtures.live_server import live_server
 from tests.fixtures.media_bytes import make_png, make_wav
 
@@ -218,6 +219,20 @@ def test_bodies_are_bounded_together(index: Path) -> None:
         threads[0].join(PATIENCE_SECONDS)
         assert answers[0].status == 200
         until(lambda: app.state.service.admission._bytes == 0)
+
+
+def test_a_header_that_claims_too_much_is_told_so_and_keeps_nobody_out(index: Path) -> None:
+    claims = raw_png(b"", 50_000, 50_000, bits=8, colour=2)
+    with serving(index, deadline_seconds=PATIENCE_SECONDS) as (port, app, model):
+        model.open.clear()
+        threads, answers = at_once(port, 1)
+        until(lambda: at_work(app) == 1)
+        for path in ("/v1/search/images", "/v1/embeddings"):
+            refused = ask(port, claims, path)
+            assert (refused.status, refused.body["type"]) == (413, "/problems/media-too-large")
+        model.open.set()
+        threads[0].join(PATIENCE_SECONDS)
+        assert answers[0].status == 200
 
 
 def test_a_client_over_its_rate_is_held_back_and_told_until_when(index: Path) -> None:
