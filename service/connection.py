@@ -31,7 +31,9 @@ class Connection(HttpToolsProtocol):
     """For the head of a request to come, from the connection's or its first byte on."""
     body_seconds = 20.0
     body_bytes_per_second = 1_000
-    """A body may take `body_seconds`, and longer while it comes at this rate."""
+    """A body may take `body_seconds`, and longer while it comes at this rate. What came before is no credit
+    for more than that, or a large body could be held at its last byte for hours.
+    """
     fetch_seconds = 60.0
     """For some of what is there of an answer to be fetched."""
     max_head_bytes = 65_536
@@ -41,8 +43,7 @@ class Connection(HttpToolsProtocol):
     _unfetched_bytes = 0
     _coming: Part = "head"  # of a request
     _head_bytes = 0
-    _body_bytes = 0
-    _body_began = 0.0
+    _body_bytes = 0  # since it was looked at last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         transport.set_write_buffer_limits(0)  # so that it tells of the first byte that is not taken
@@ -81,7 +82,7 @@ class Connection(HttpToolsProtocol):
             self.transport.write(refusal)
             self.cycle = cast(RequestResponseCycle, _Answered)  # so that the body is thrown away as it comes
             self.on_response_complete()
-        self._coming, self._body_bytes, self._body_began = "body", 0, self.loop.time()
+        self._coming, self._body_bytes = "body", 0
         self._wait_no_more()  # for the head; for the body, if there is more to it, from now on
 
     def on_body(self, body: bytes) -> None:
@@ -143,10 +144,10 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._coming == "body":
-            given = self.body_seconds + self._body_bytes / self.body_bytes_per_second
-            left = self._body_began + given - self.loop.time()
-            if left > 0:
-                self._wait(left)
+            earned_seconds = self._body_bytes / self.body_bytes_per_second
+            self._body_bytes = 0
+            if earned_seconds:
+                self._wait(min(earned_seconds, self.body_seconds))
             else:
                 self._end("request-too-slow")
         elif self._is_answering():

@@ -57,10 +57,11 @@ class Server:
 
 
 @contextmanager
-def served(index: Path, *options: str) -> Iterator[Server]:
+def served(index: Path, *options: str, **variables: str) -> Iterator[Server]:
     """A server on a free port, once it is ready; it ends with the block."""
     command = [sys.executable, "-m", "service", "--index", str(index), "--port", "0", *options]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    told = os.environ | variables
+    with subprocess.Popen(command, cwd=ROOT, env=told, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"http://\S+:(\d+)", process.stdout.readline())
@@ -98,6 +99,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """False once the server has hung up."""
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def body(self) -> bytes:
+        """Of the last answer."""
+        return self._received.partition(b"\r\n\r\n")[2]
 
     def ask(self, request: bytes) -> asyncio.Future[Answer]:
         assert self._transport is not None

@@ -14,22 +14,11 @@ import pytest
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.connection import Connection
 from service.settings import Settings
-from tests.fixtures.live_server import live_server
+from tests.fixtures.live_server import Hasty, live_server
 from tests.fixtures.media_bytes import make_wav
 
 PATIENCE_SECONDS = 60.0  # far more than anything here takes
-
-
-class Hasty(Connection):
-    """The rules with times that a test can wait for."""
-
-    head_seconds = 0.5
-    body_seconds = 0.5
-    body_bytes_per_second = 100_000
-    fetch_seconds = 0.5
-    max_head_bytes = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +115,12 @@ def test_a_slow_body_that_comes_at_the_rate_is_waited_for(port: int) -> None:
         time.sleep(0.8)
         connection.sendall(clip[-1:])
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_much_that_came_at_first_gives_no_time_for_the_rest(port: int) -> None:
+    with connected(port) as connection:
+        connection.sendall(POST + b"Content-Length: 20000001\r\n\r\n" + bytes(20_000_000))  # worth 200 s
+        assert problem(until_hung_up(connection)) == "request-too-slow"
 
 
 def test_a_body_that_nobody_reads_cannot_hold_the_connection(port: int) -> None:
