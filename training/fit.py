@@ -61,7 +61,9 @@ def fit(
         ranks.share(stage.batch, stage.chunk)
     pictures = ((picture.identity, picture.tags) for picture in train.pictures)
     refuse_small(preset.stages, pictures, {clip.identity for clip in train.clips})
-    fitter, begun = Fitter(preset, device, ranks), (run / "last.pt").is_file()
+    identities = len({picture.identity for picture in train.pictures})
+    fitter = Fitter(preset, device, ranks, identities=identities)
+    begun = (run / "last.pt").is_file()
     if warm and not begun:
         fitter.begin_with(warm)
     about = describe(train) | ({"warm_start": warm.origin(run)} if warm and ranks.first else {})

@@ -1,7 +1,7 @@
 """What is fitted and one step of it: gradients, update, average.
 
 Everything random in step n is drawn from (seed, n, row), so the state to resume is: step, model, averaged
-model, optimiser, best.
+model, prototypes, optimiser, best.
 Shape legend: R rows of this process, B rows of the whole batch, D embedding.
 """
 
@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.acceleration import accelerate
 from training.augment import Draws, distort
@@ -21,6 +21,7 @@ from training.distributed import ALONE, Ranks
 from training.gradient_cache import backpropagate
 from training.loader import Batch
 from training.objectives.build import build_objective
+from training.objectives.instance import Prototypes, instance_loss
 from training.precision import step_precision, tower_precision
 from training.preset import Preset
 from training.towers.dual import DualEncoder
@@ -49,14 +50,23 @@ def build_optimiser(model: torch.nn.Module, preset: Preset) -> torch.optim.Optim
 
 
 class Fitter:
-    """Model, optimiser and average of one run; `embed`, `loss` and `step` are the whole of training."""
+    """Model, optimiser and average of one run; `embed`, `loss` and `step` are the whole of training.
 
-    def __init__(self, preset: Preset, device: torch.device, ranks: Ranks = ALONE) -> None:
+    `identities` is how many there are in the training set, which the instance loss wants to know.
+    """
+
+    def __init__(
+        self, preset: Preset, device: torch.device, ranks: Ranks = ALONE, *, identities: int = 0
+    ) -> None:
         torch.manual_seed(preset.seed)
         self.preset, self.device, self.ranks = preset, device, ranks
         self.model = DualEncoder(preset).to(device)
         self.average = copy.deepcopy(self.model) if preset.optimiser.ema else None
-        self.optimiser = build_optimiser(self.model, preset)
+        self.fitted = nn.ModuleDict({"model": self.model})
+        if preset.objective.instance:
+            cosine = preset.embedding.similarity == "cosine"
+            self.fitted["prototypes"] = Prototypes(identities, preset.embedding.dim, cosine).to(device)
+        self.optimiser = build_optimiser(self.fitted, preset)
         self.objective = build_objective(preset.objective)
         accelerate(self.model, preset.compute)
         self.best = -1.0
@@ -70,6 +80,7 @@ class Fitter:
             "average": self.average.state_dict() if self.average else None,
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
+            **({"prototypes": self.fitted["prototypes"].state_dict()} if "prototypes" in self.fitted else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -78,8 +89,10 @@ class Fitter:
             self.model.load_state_dict(state["model"])
             if self.average:
                 self.average.load_state_dict(state["average"])
+            if "prototypes" in self.fitted:
+                self.fitted["prototypes"].load_state_dict(state["prototypes"])
             self.optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, KeyError) as error:
             raise RunError("the checkpoint is of another version's model; start a new run") from error
         self.step_done, self.best = state["step"], state["best"]
 
@@ -116,7 +129,15 @@ class Fitter:
         """The batch's loss. Raises FitError where it is not finite."""
         generator = torch.Generator().manual_seed(self._seed(batch, len(batch)))
         scores_BB = self.model.scores(speech_BD, image_BD)
-        loss = self.objective(scores_BB, batch.same_BB.to(self.device), batch.step, generator)
+        loss = self.objective(scores_BB, batch.same.to(self.device), batch.step, generator)
+        if "prototypes" in self.fitted:
+            loss = loss + self.preset.objective.instance * instance_loss(
+                speech_BD,
+                image_BD,
+                self.fitted["prototypes"](),
+                batch.identity_B.to(self.device),
+                self.model.scores,
+            )
         value = float(loss.detach())
         if not math.isfinite(value):
             raise FitError(f"the loss is {value} at step {batch.step}; {REMEDY}")
@@ -133,14 +154,14 @@ class Fitter:
         self.optimiser.zero_grad(set_to_none=True)
         with step_precision(self.device):
             loss = backpropagate(
-                self.model,
+                self.fitted,
                 lambda rows: self.embed(batch, rows),
                 batch.chunks(),
                 lambda speech_BD, image_BD: self.loss(batch, speech_BD, image_BD),
                 self.ranks,
             )
         limit = self.preset.optimiser.clip_norm or math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.fitted.parameters(), limit))
         if not math.isfinite(norm):
             raise FitError(f"the gradient is {norm} at step {batch.step}; {REMEDY}")
         self.optimiser.step()

@@ -33,9 +33,10 @@ AHEAD = 3
 
 @dataclass(frozen=True)
 class Batch:
-    """waveform [R, S] int16, samples_valid [R] int64, pixels uint8 [R, H, W, 3], same [B, B] bool.
+    """waveform [R, S] int16, samples_valid [R] int64, pixels uint8 [R, H, W, 3], identity [B] int64.
 
-    aspect [R] float32 is each picture's width by its height, before it was made square.
+    aspect [R] float32 is each picture's width by its height, before it was made square; identity is the
+    number of the pair's identity among all that are fitted on, sorted.
 
     `rows` says where in the batch these R stand. Samples and pixels become floats where they are used: they
     are four times smaller on the way there.
@@ -48,11 +49,16 @@ class Batch:
     samples_valid_R: Tensor
     pixels_RHWC: Tensor
     aspect_R: Tensor
-    same_BB: Tensor
+    identity_B: Tensor
 
     def __len__(self) -> int:
         """B."""
-        return len(self.same_BB)
+        return len(self.identity_B)
+
+    @property
+    def same(self) -> Tensor:
+        """[B, B] bool: which clips and pictures belong together."""
+        return self.identity_B[:, None] == self.identity_B[None, :]
 
     def chunks(self) -> list[slice]:
         """The stage's chunks of these R, in order."""
@@ -161,6 +167,7 @@ class Loader:
         self.rows = [ranks.share(stage.batch, stage.chunk) for stage in stages]
         identities = zip(cache.picture_identities, cache.picture_tags, strict=True)
         refuse_small(stages, identities, set(cache.clip_identities))
+        self.identities = np.unique(cache.picture_identities, return_inverse=True)[1]
         self.samplers = [Sampler(cache, stage, seed + 1000 * i) for i, stage in enumerate(stages)]
 
     def stage_at(self, step: int) -> tuple[int, int]:
@@ -185,13 +192,12 @@ class Loader:
         waveform = np.zeros((rows.stop - rows.start, longest), dtype=np.int16)
         for wave, begin, end in zip(waveform, begins[rows], ends[rows], strict=True):
             wave[: end - begin] = self.cache.samples[begin:end]
-        identities = np.unique([self.cache.picture_identities[i] for i in pictures], return_inverse=True)[1]
         tensors = (
             torch.from_numpy(waveform),
             torch.from_numpy((ends - begins)[rows]),
             torch.from_numpy(self.cache.pictures[pictures[rows]]),
             torch.from_numpy(self.cache.aspects[pictures[rows]]),
-            torch.from_numpy(identities[:, None] == identities[None, :]),
+            torch.from_numpy(self.identities[pictures]),
         )
         return Batch(step, self.stages[index], rows, *(t.pin_memory() if self.pinned else t for t in tensors))
 

@@ -114,12 +114,16 @@ class Embedding(_Table):
 
 
 class Objective(_Table):
-    """margin grows by `margin_growth` every `margin_every` steps."""
+    """margin grows by `margin_growth` every `margin_every` steps.
+
+    instance: weight of the instance loss (Zheng et al. 2020) beside the named one; 0 leaves it out.
+    """
 
     name: Literal["mms", "triplet"] = "mms"
     margin: float = 0.001
     margin_growth: float = 1.002
     margin_every: int = Field(default=1000, ge=1)
+    instance: float = Field(default=0.0, ge=0)
 
     def margin_at(self, step: int) -> float:
         return self.margin * self.margin_growth ** (step // self.margin_every)

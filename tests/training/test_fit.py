@@ -159,6 +159,7 @@ def test_the_published_kind_of_system_takes_steps(room: Room, objective: str) ->
         (3, {}),
         (5, {"stages__0__chunk": "2", "objective__name": "triplet"}),
         (5, {"compute__precision": "bfloat16"}),
+        (5, {"objective__instance": "0.5"}),
     ],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(room: Room, until: int, changes: dict[str, str]) -> None:
@@ -173,6 +174,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(room: Room, until: int, changes: dict
     for name in ("last.pt", "best.pt"):
         assert_same(whole / name, parts / name)
     assert (whole / "dev.json").read_text() == (parts / "dev.json").read_text()
+
+
+def test_prototypes_are_kept_for_going_on_and_never_judged(room: Room) -> None:
+    room.fit(room.preset(objective__instance="0.5", stages__0__steps="2"), run := room.run(), dev=False)
+    state = load_state(run / "last.pt")
+    assert state["prototypes"]["vectors_KD"].shape[0] == len({p.identity for p in room.train.pictures})
+    assert not any("prototype" in name for name in load_state(run / "best.pt")["model"])
 
 
 def test_a_finished_run_has_nothing_left_to_do(room: Room) -> None:

@@ -45,9 +45,9 @@ def chunked(batch: Batch, size: int) -> Batch:
 
 def cached(fitter: Fitter, batch: Batch) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradient as the fitter has them."""
-    fitter.model.train().zero_grad()
+    fitter.fitted.train().zero_grad()
     value = backpropagate(
-        fitter.model,
+        fitter.fitted,
         lambda rows: fitter.embed(batch, rows),
         batch.chunks(),
         lambda speech_BD, image_BD: fitter.loss(batch, speech_BD, image_BD),
@@ -58,7 +58,7 @@ def cached(fitter: Fitter, batch: Batch) -> tuple[float, dict[str, Tensor]]:
 
 def plain(fitter: Fitter, batch: Batch, chunks: list[slice]) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradient when all chunks are in one graph."""
-    fitter.model.train().zero_grad()
+    fitter.fitted.train().zero_grad()
     speech, image = zip(*[fitter.embed(batch, rows) for rows in chunks], strict=True)
     loss = fitter.loss(batch, torch.cat(speech), torch.cat(image))
     loss.backward()  # type: ignore[no-untyped-call]
@@ -66,7 +66,7 @@ def plain(fitter: Fitter, batch: Batch, chunks: list[slice]) -> tuple[float, dic
 
 
 def gradients(fitter: Fitter) -> dict[str, Tensor]:
-    named = fitter.model.named_parameters()
+    named = fitter.fitted.named_parameters()
     return {name: parameter.grad for name, parameter in named if parameter.grad is not None}
 
 
@@ -74,7 +74,7 @@ def assert_alike(found: tuple[float, dict[str, Tensor]], expected: tuple[float, 
     """To the rounding of float32 sums in another order: a few millionths of a tensor's largest gradient."""
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
     assert found[1].keys() == expected[1].keys()
-    assert "log_scale" in found[1]
+    assert "model.log_scale" in found[1]
     for name, gradient in expected[1].items():
         off = (found[1][name] - gradient).abs().max() / gradient.abs().max()
         assert off < 1e-5, name
@@ -91,7 +91,7 @@ def test_a_fit_in_chunks_has_the_plain_steps_gradient_distortions_included(
 ) -> None:
     chosen = unnormed.objective.model_copy(update={"name": objective, "margin": 0.2})
     fitter, batch = (
-        Fitter(unnormed.model_copy(update={"objective": chosen}), CPU),
+        Fitter(unnormed.model_copy(update={"objective": chosen}), CPU, identities=max(PICTURES) + 1),
         random_batch(unnormed, PICTURES),
     )
     whole = plain(fitter, batch, [slice(0, 12)])

@@ -87,7 +87,7 @@ def test_a_batch_holds_the_samples_and_says_which_are_its_own() -> None:
         assert (wave[:valid] == clip).all()
         assert (wave[valid:] == 0).all()
     assert batch.aspect_R.tolist() == [pytest.approx(1 + picture / 100) for picture in shown(batch)]
-    assert torch.equal(batch.same_BB, torch.eye(6, dtype=torch.bool))
+    assert torch.equal(batch.same, torch.eye(6, dtype=torch.bool))
 
 
 def test_clips_too_long_are_cut_at_random_places() -> None:
@@ -116,8 +116,9 @@ def test_pictures_of_one_identity_belong_together() -> None:
     )
     batch = loader.load(0)
     labels = [digits[picture] for picture in shown(batch)]
-    assert [[a == b for b in labels] for a in labels] == batch.same_BB.tolist()
+    assert [[a == b for b in labels] for a in labels] == batch.same.tolist()
     assert [digits[clip // 100] for clip in said(batch)] == labels
+    assert [str(number) for number in batch.identity_B.tolist()] == labels
 
 
 def test_stages_follow_each_other_and_take_their_levels() -> None:
@@ -125,7 +126,7 @@ def test_stages_follow_each_other_and_take_their_levels() -> None:
     loader = Loader(make_cache(), stages, 1, 16_000)
     batches = list(loader.batches(0, 10))
     assert [batch.stage for batch in batches] == [stages[0]] * 3 + [stages[1]] * 5 + [stages[2]] * 2
-    assert [len(batch.same_BB) for batch in batches] == [4] * 3 + [6] * 5 + [2] * 2
+    assert [len(batch.same) for batch in batches] == [4] * 3 + [6] * 5 + [2] * 2
     assert all(picture % 3 == 0 for batch in batches[:3] for picture in shown(batch))
     assert [loader.stage_at(step) for step in (0, 2, 3, 7, 8, 9)] == [
         (0, 0),

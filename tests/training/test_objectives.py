@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from training.objectives.build import build_objective
+from training.objectives.instance import Prototypes, instance_loss
 from training.objectives.mms import masked_margin_softmax
 from training.objectives.triplet import triplet_loss
 from training.preset import Objective
@@ -156,6 +157,32 @@ def test_triplet_has_the_gradient_of_its_value() -> None:
 
 def test_a_pair_without_a_negative_adds_nothing_to_triplet() -> None:
     assert triplet_loss(scores(3), same([4, 4, 4]), 1.0, torch.Generator()).item() == 0
+
+
+def slow_instance_loss(rows: Tensor, prototypes: Tensor, identities: list[int], scale: float) -> float:
+    """-1/B sum_i log softmax_k(scale * row_i . prototype_k) at row i's identity, term by term."""
+    total = 0.0
+    for row, identity in zip(rows, identities, strict=True):
+        dots = [sum((a * b).item() for a, b in zip(row, p, strict=True)) for p in prototypes]
+        powers = [math.exp(scale * dot) for dot in dots]
+        total -= math.log(powers[identity] / sum(powers)) / len(identities)
+    return total
+
+
+def test_instance_loss_classifies_both_towers_by_the_same_prototypes() -> None:
+    generator = torch.Generator().manual_seed(2)
+    speech, image, prototypes = (
+        torch.randn(count, 5, generator=generator, dtype=torch.float64) for count in (7, 7, 4)
+    )
+    found = instance_loss(speech, image, prototypes, torch.tensor(PICTURES), lambda a, b: 1.5 * a @ b.T)
+    expected = sum(slow_instance_loss(rows, prototypes, PICTURES, 1.5) for rows in (speech, image))
+    assert found.item() == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_prototypes_of_a_cosine_space_have_length_one() -> None:
+    assert Prototypes(6, 3, normalise=True)().norm(dim=1).tolist() == pytest.approx([1.0] * 6)
+    plain = Prototypes(6, 3, normalise=False)
+    assert torch.equal(plain(), plain.vectors_KD)
 
 
 @pytest.mark.parametrize("name", ["mms", "triplet"])
