@@ -30,7 +30,7 @@ from training.voices import open_engine, voice_set
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--voices", default="train", help="A voice set or a list, of one engine.")
+    parser.add_argument("--voices", default="train", help="A voice set or a list.")
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=None)
@@ -48,12 +48,13 @@ def measure(folder: Path, voices: str, clips: int, rounds: int) -> dict[str, Any
     rows = [{"id": f"c{n}", "image_id": f"i{n}", "text": text} for n, text in enumerate(sentences(clips))]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     chosen, cores = voice_set(voices), available_cores()
-    engine = open_engine(chosen[0].engine)
+    engines = {voice.engine: open_engine(voice.engine) for voice in chosen}
 
     def bare() -> None:
         for row in rows:
             drawn = draw(0, row["id"], chosen)
-            engine.synthesize(spoken_text(row["text"]), drawn.voice.name, drawn.rate, drawn.pitch_semitones)
+            engine, text = engines[drawn.voice.engine], spoken_text(row["text"])
+            engine.synthesize(text, drawn.voice.name, drawn.rate, drawn.pitch_semitones)
 
     def spoken(**options: object) -> Callable[[], None]:
         def run() -> None:
@@ -82,7 +83,7 @@ def measure(folder: Path, voices: str, clips: int, rounds: int) -> dict[str, Any
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores, {cores} usable, {platform.processor() or platform.machine()}",
         "python": platform.python_version(),
-        "engine": engine.name,
+        "engine": ", ".join(sorted(engines)),
         "clips": clips,
         "rounds": rounds,
         "rows": {
