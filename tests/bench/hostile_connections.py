@@ -54,8 +54,8 @@ async def measure(server: Server, mob: dict[str, int], clients: int, seconds: fl
     async with besieged(server.port, mob):
         if not await _comes_true(lambda: open_sockets(server.pid) >= before + mob["ask_nothing"]):
             raise SystemExit("not all came: is 'ulimit -Hn' large enough?")
-        among_them = await closed_loop(server.port, requests, clients, seconds)
         meanwhile = open_sockets(server.pid)
+        among_them = await closed_loop(server.port, requests, clients, seconds)
     await _comes_true(lambda: open_sockets(server.pid) <= before)
     return {
         "statuses": dict(Counter(answer.status for answer in alone + among_them)),

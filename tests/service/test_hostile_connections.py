@@ -79,7 +79,6 @@ def test_searches_are_answered_among_hundreds_of_them(index: Path) -> None:
                     await asyncio.sleep(0.1)
                 answers = await closed_loop(port, REQUESTS, 2, 2.0)
                 assert {answer.status for answer in answers} == {200}
-                assert connections() > 250
 
         run_async(test, PATIENCE_SECONDS)
         until(lambda: connections() == 0)
