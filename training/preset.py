@@ -114,10 +114,7 @@ class Embedding(_Table):
 
 
 class Objective(_Table):
-    """margin grows by `margin_growth` every `margin_every` steps.
-
-    instance: weight of the instance loss (Zheng et al. 2020) beside the named one; 0 leaves it out.
-    """
+    """margin grows by `margin_growth` every `margin_every` steps; instance: weight of that loss, 0: none."""
 
     name: Literal["mms", "triplet"] = "mms"
     margin: float = 0.001
