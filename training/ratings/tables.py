@@ -19,7 +19,7 @@ from training.report.tables import WAYS, figure, markdown
 KS = (1, 5)
 READING = (
     "R@k: queries with at least one good hit among the first k. Good: a majority of the people asked says so "
-    "(3 of 5). Two figures: if every pair that is still open were not good, and if it were good."
+    "(3 of 5, or 2 of 3). Two figures: if every pair that is still open were not good, and if it were good."
 )
 
 
