@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,15 @@ from tests.bench import hostile_connections, soak, swaps
 pytestmark = pytest.mark.slow
 
 
+def run(main: Callable[[list[str]], None], arguments: str) -> None:
+    """In a thread of its own: in the main one a browser's tests leave their loop running."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(main, arguments.split()).result()
+
+
 def test_swaps(index: Path, tmp_path: Path) -> None:
     out = tmp_path / "swaps.json"
-    swaps.main(f"--index {index} --swaps 3 --seconds 3 --clients 4 --out {out}".split())
+    run(swaps.main, f"--index {index} --swaps 3 --seconds 3 --clients 4 --out {out}")
     result = json.loads(out.read_text())
     assert (result["swaps"], result["failed"], result["mixed"]) == (3, {}, 0)
     assert len(result["answers"]) == 2  # both generations answered
@@ -33,7 +41,7 @@ def test_an_answer_that_mixes_two_generations_is_seen() -> None:
 
 def test_soak(index: Path, tmp_path: Path) -> None:
     out = tmp_path / "soak.json"
-    soak.main(f"--index {index} --seconds 4 --every 1 --clients 2 --warm-up 1 --out {out}".split())
+    run(soak.main, f"--index {index} --seconds 4 --every 1 --clients 2 --warm-up 1 --out {out}")
     result = json.loads(out.read_text())
     assert list(result["statuses"]) == ["200"]
     assert {name: len(each) for name, each in result["minutes"].items()} == {
@@ -46,8 +54,9 @@ def test_soak(index: Path, tmp_path: Path) -> None:
 
 def test_hostile_connections(index: Path, tmp_path: Path) -> None:
     out = tmp_path / "hostile.json"
-    hostile_connections.main(
-        f"--index {index} --idle 40 --others 2 --clients 2 --seconds 2 --out {out}".split()
+    run(
+        hostile_connections.main,
+        f"--index {index} --idle 40 --others 2 --clients 2 --seconds 2 --out {out}",
     )
     result = json.loads(out.read_text())
     assert list(result["statuses"]) == ["200"]

@@ -165,7 +165,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, changes: dict[str, str], sent
     [
         (b"name = ", "is not valid TOML"),
         (b"\xff\xfe", "is not valid TOML"),
-        (b'extends = "nothing"', "extends 'nothing'; shipped are compact"),
+        (b'extends = "nothing"', "extends 'nothing'; shipped are class-names, compact"),
         (b"", "field required"),
     ],
 )
@@ -176,7 +176,9 @@ def test_a_file_that_is_no_preset_is_refused(tmp_path: Path, content: bytes, sen
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(PresetError, match=r"no preset 'resnet'; shipped are compact, .*ilharco2019"):
+    with pytest.raises(
+        PresetError, match=r"no preset 'resnet'; shipped are class-names, compact, .*ilharco2019"
+    ):
         load_preset("resnet")
 
 
