@@ -5,7 +5,8 @@
 Must hold on a machine with nothing else to do: no status but 200 and 503; accepted p99 under the deadline;
 every 503 with Retry-After and within 50 ms (`refused_ms`); memory flat; `recovery_seconds` at most 2. Queries
 are sent by the clock, answered or not, at `--times` the rate that 16 clients were answered at just before;
-`offered_share` says how much of that the client managed to send, for it shares the cores.
+`offered_share` says how much of that the client managed to send, for it shares the cores, and `sent_late_ms`
+how long its own loop kept it: as much of `refused_ms` may be its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,16 @@ from tests.bench.load import (
 )
 
 _MOST_CONNECTIONS = 2_000
+
+
+@dataclass
+class Offered:
+    """What came of queries that were sent by the clock."""
+
+    answers: list[Answer] = field(default_factory=list)
+    lost: int = 0  # connections that broke
+    late_seconds: list[float] = field(default_factory=list)  # of each sending
+    memory_mib: list[float] = field(default_factory=list)  # of the server, every half second
 
 
 def main() -> None:
@@ -50,17 +62,19 @@ async def measure(server: Server, kind: str, seconds: float, times: float) -> di
     await closed_loop(server.port, requests, 16, 3.0)
     capacity = len(await closed_loop(server.port, requests, 16, 5.0)) / 5.0
     before = server.memory_mib()
-    answers, lost, memory = await open_loop(server, requests, times * capacity, seconds)
+    offered = await open_loop(server, requests, times * capacity, seconds)
     ended = time.perf_counter()
     recovered = await recovery(server, requests)
     await asyncio.sleep(5)
+    answers, memory = offered.answers, offered.memory_mib
     taken = [answer.seconds for answer in answers if answer.status == 200]
     refused = [answer for answer in answers if answer.status == 503]
     return {
         "capacity_per_second": round(capacity, 1),
-        "offered_share": round((len(answers) + lost) / (times * capacity * seconds), 3),
+        "offered_share": round((len(answers) + offered.lost) / (times * capacity * seconds), 3),
+        "sent_late_ms": {f"p{p:g}": milliseconds(offered.late_seconds, p) for p in (50, 99)},
         "statuses": dict(Counter(answer.status for answer in answers)),
-        "connections_lost": lost,
+        "connections_lost": offered.lost,
         "deadline_seconds": server.get("/v1/limits")["deadline_seconds"],
         "accepted_ms": {"p50": milliseconds(taken, 50), "p99": milliseconds(taken, 99)},
         "accepted_per_second": round(len(taken) / seconds, 1),
@@ -79,43 +93,39 @@ async def measure(server: Server, kind: str, seconds: float, times: float) -> di
     }
 
 
-async def open_loop(
-    server: Server, requests: list[bytes], per_second: float, seconds: float
-) -> tuple[list[Answer], int, list[float]]:
-    """Answers, connections that broke, and the server's memory every half second."""
-    answers: list[Answer] = []
-    lost = 0
+async def open_loop(server: Server, requests: list[bytes], per_second: float, seconds: float) -> Offered:
+    """Queries sent by the clock for so long, answered or not."""
+    offered = Offered()
     idle: list[Connection] = []
     at_work: set[asyncio.Task[None]] = set()
 
     async def one(number: int) -> None:
-        nonlocal lost
         try:
             while idle and not idle[-1].is_open:
                 idle.pop()
             connection = idle.pop() if idle else await Connection.open(server.port)
-            answers.append(await connection.ask(requests[number % len(requests)]))
+            offered.answers.append(await connection.ask(requests[number % len(requests)]))
         except OSError:
-            lost += 1
+            offered.lost += 1
         else:
             idle.append(connection)
 
-    memory: list[float] = []
     began = time.perf_counter()
     sent = 0
     while (passed := time.perf_counter() - began) < seconds:
         while sent < passed * per_second and len(at_work) < _MOST_CONNECTIONS:
             task = asyncio.create_task(one(sent))
             at_work.add(task)
+            offered.late_seconds.append(passed - sent / per_second)
             task.add_done_callback(at_work.discard)
             sent += 1
-        if passed > 0.5 * len(memory):
-            memory.append(server.memory_mib())
+        if passed > 0.5 * len(offered.memory_mib):
+            offered.memory_mib.append(server.memory_mib())
         await asyncio.sleep(0.002)
     await asyncio.gather(*at_work)
     for connection in idle:
         connection.close()
-    return answers, lost, memory
+    return offered
 
 
 async def recovery(server: Server, requests: list[bytes]) -> float:

@@ -14,21 +14,11 @@ import argparse
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.load import Answer, Server, closed_loop, machine, milliseconds, queries, served, write
-from tests.bench.serve_overload import open_loop
-
-
-@dataclass(frozen=True)
-class Minute:
-    """What was answered in a minute, or in whatever `--every` says, and the most memory it took."""
-
-    answers: list[Answer]
-    lost: int
-    memory_mib: float
+from tests.bench.load import Server, closed_loop, machine, milliseconds, queries, served, write
+from tests.bench.serve_overload import Offered, open_loop
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,17 +56,17 @@ async def measured_capacity(server: Server, requests: list[bytes], clients: int,
 
 async def soak(
     server: Server, requests: list[bytes], per_second: float, seconds: float, every_seconds: float
-) -> list[Minute]:
-    minutes: list[Minute] = []
+) -> list[Offered]:
+    """What came of each minute, or of whatever `--every` says."""
+    minutes: list[Offered] = []
     while len(minutes) * every_seconds < seconds:
-        answers, lost, memory = await open_loop(server, requests, per_second, every_seconds)
-        minutes.append(Minute(answers, lost, max(memory)))
+        minutes.append(await open_loop(server, requests, per_second, every_seconds))
         told = summary(minutes[-1:])
         print(len(minutes), told["statuses"], told["first_quarter"], flush=True)
     return minutes
 
 
-def summary(minutes: Sequence[Minute]) -> dict[str, Any]:
+def summary(minutes: Sequence[Offered]) -> dict[str, Any]:
     """All together, each by itself, and the first and the last quarter."""
     quarter = max(1, len(minutes) // 4)
     each = [_measured([minute]) for minute in minutes]
@@ -89,12 +79,12 @@ def summary(minutes: Sequence[Minute]) -> dict[str, Any]:
     }
 
 
-def _measured(minutes: Sequence[Minute]) -> dict[str, float | None]:
+def _measured(minutes: Sequence[Offered]) -> dict[str, float | None]:
     seconds = [answer.seconds for minute in minutes for answer in minute.answers]
     return {
         "p50_ms": milliseconds(seconds, 50),
         "p99_ms": milliseconds(seconds, 99),
-        "memory_mib": round(max(minute.memory_mib for minute in minutes)),
+        "memory_mib": round(max(max(minute.memory_mib) for minute in minutes)),
     }
 
 
