@@ -35,6 +35,7 @@ from service.search import Searcher
 from service.security import SecurityHeaders, headers_everywhere
 from service.settings import Settings
 from service.tracing import open_traces
+from service.turns import Turns
 from service.turnstile import STATE, Turnstile
 from service.watch import Keeper
 from service.wiring import Service
@@ -88,8 +89,10 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     """The app. Its lifespan opens the index, unless `service` has it open already, and closes it."""
     service = service or create_service(settings)
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    turns = Turns()
     turnstile = Turnstile(
         service.admission,
+        turns,
         service.metrics,
         paths=[route.path for route in queries.router.routes if isinstance(route, Route)],
         headers=headers_everywhere(embeddable=bool(origins)),
@@ -142,6 +145,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         Door,
         keys=service.keys,
         admission=service.admission,
+        turns=turns,
         rate=RateLimit(settings.rate_limit, settings.rate_burst),
         metrics=service.metrics,
         refuse=errors.answer_refused,

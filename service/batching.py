@@ -94,7 +94,7 @@ class Batcher:
             if self._traces is not None:
                 results = _traced(self._traces, results, modality)
             try:
-                batch[0].answer.get_loop().call_soon_threadsafe(_hand_out, batch, results)
+                batch[0].answer.get_loop().call_soon_threadsafe(_hand_out, zip(batch, results, strict=True))
             except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
                 continue
 
@@ -115,15 +115,19 @@ class Batcher:
             self._changed.wait(left)
 
 
-def _hand_out(batch: list[Waiting], results: list[Encoded | Exception]) -> None:
-    """On the event loop: everybody gets theirs."""
-    for one, result in zip(batch, results, strict=True):
+def _hand_out(results: Iterator[tuple[Waiting, Encoded | Exception]]) -> None:
+    """On the event loop: everybody gets theirs, one in each of its turns. Each has an answer to write, and
+    between a whole batch of those nobody else would be heard.
+    """
+    for one, result in results:
         if one.answer.done():
             continue  # cancelled meanwhile
         if isinstance(result, Encoded):
             one.answer.set_result(result)
         else:
             one.answer.set_exception(result)
+        asyncio.get_running_loop().call_soon(_hand_out, results)
+        return
 
 
 def _traced(traces: Traces, results: list[Encoded | Exception], modality: str) -> list[Encoded | Exception]:

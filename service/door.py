@@ -18,6 +18,7 @@ from service.admission import Admission, Overloaded
 from service.keys import KeyMissing, KeyRefused, Keys
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
+from service.turns import Turns
 
 READING = re.compile(r"/v1/|/metrics$")
 """Paths that take a read key, where there are any."""
@@ -36,6 +37,7 @@ class Door:
         app: ASGIApp,
         keys: Keys,
         admission: Admission,
+        turns: Turns,
         rate: RateLimit,
         metrics: Metrics,
         refuse: ASGIApp,
@@ -43,6 +45,7 @@ class Door:
         self._app = app
         self._keys = keys
         self._admission = admission
+        self._turns = turns
         self._rate = rate
         self._metrics = metrics
         self._refuse = refuse
@@ -70,6 +73,7 @@ class Door:
         if not is_query:
             await self._app(scope, receive, send)
             return
+        await self._turns.mine()
         held = 0
 
         async def counted() -> Message:

@@ -17,6 +17,7 @@ from service.logs import event
 from service.metrics import Metrics
 from service.problem_json import problem_bytes
 from service.problems import PROBLEMS
+from service.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Turnstile:
     def __init__(
         self,
         admission: Admission,
+        turns: Turns,
         metrics: Metrics,
         *,
         paths: Sequence[str],
@@ -44,6 +46,7 @@ class Turnstile:
         others_may_ask: bool,
     ) -> None:
         self._admission = admission
+        self._turns = turns
         self._metrics = metrics
         self._paths = {path.encode(): path for path in paths}
         self._headers = (*headers, (b"vary", b"Origin")) if others_may_ask else headers
@@ -55,7 +58,7 @@ class Turnstile:
         """The answer to a POST for which there is no room; None for what the app is to answer."""
         try:
             if path in self._paths:
-                self._admission.knock(self._passed)
+                self._admission.knock(self._passed + len(self._turns))
                 self._pass()
             return None
         except Overloaded as refused:

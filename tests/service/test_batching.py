@@ -90,6 +90,36 @@ def test_everybody_gets_their_own_vector_whatever_ran_together() -> None:
     run_async(test)
 
 
+def test_between_two_answers_of_a_run_the_loop_hears_others() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder(most=30)
+        encoder.open.clear()
+        submit, turns = batcher_and(encoder), 0
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            asyncio.get_running_loop().call_soon(count)
+
+        async def one(value: int) -> int:
+            await submit(picture(value))
+            return turns
+
+        first = [submit(clip(100)), submit(picture(101))]  # they keep both lanes busy
+        while len(encoder.runs) < LANES:
+            await asyncio.sleep(0.01)
+        rest = [asyncio.create_task(one(value)) for value in range(30)]
+        await asyncio.sleep(0)
+        count()
+        encoder.open.set()
+        answered = await asyncio.gather(*rest)
+        await asyncio.gather(*first)
+        assert encoder.runs[2] == [float(value) for value in range(30)]
+        assert answered == list(range(answered[0], answered[0] + 30))
+
+    run_async(test)
+
+
 def test_a_run_starts_at_once_when_nothing_else_is_coming() -> None:
     async def test() -> None:
         encoder = FakeEncoder()

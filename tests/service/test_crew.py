@@ -162,6 +162,9 @@ def test_hands_leave_the_loop_its_core() -> None:
         crew = Crew(1, "hand")
         assert await crew.run(lambda: os.sched_getscheduler(0)) == os.SCHED_BATCH
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
+        before = os.nice(0)
+        assert await crew.run(lambda: os.nice(0)) == min(19, before + 10)
+        assert os.nice(0) == before
         crew.close()
 
     run_async(test)

@@ -1,0 +1,122 @@
+"""The line for the loop's turns: in order, one a turn, and nobody waits without need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from service.admission import Admission, Pace
+from service.door import Door
+from service.keys import load_keys
+from service.metrics import Metrics
+from service.rate_limit import RateLimit
+from service.settings import Settings
+from service.turns import Turns
+from tests.fixtures.own_loop import run_async
+
+
+class _Clock:
+    """Counts the loop's turns."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._tick()
+
+    def _tick(self) -> None:
+        self.now += 1
+        asyncio.get_running_loop().call_soon(self._tick)
+
+
+def begun_at(count: int, cancelled: Sequence[int] = ()) -> dict[int, int]:
+    """In which turn of the loop each of so many that came together had theirs, in the order they had it."""
+    begun: dict[int, int] = {}
+
+    async def test() -> None:
+        turns, clock = Turns(), _Clock()
+
+        async def one(number: int) -> None:
+            await turns.mine()
+            begun[number] = clock.now
+
+        tasks = [asyncio.create_task(one(number)) for number in range(count)]
+        await asyncio.sleep(0)
+        assert len(turns) == count - 1
+        for number in cancelled:
+            tasks[number].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert len(turns) == 0
+
+    run_async(test)
+    return begun
+
+
+def test_a_burst_is_begun_in_order_and_one_a_turn() -> None:
+    begun = begun_at(50)
+    assert list(begun) == list(range(50))
+    first, *rest = begun.values()
+    assert rest == list(range(rest[0], rest[0] + 49))
+    assert rest[0] in (first + 1, first + 2)
+
+
+def test_who_went_away_takes_no_turn() -> None:
+    whole, begun = begun_at(50), begun_at(50, cancelled=range(10, 40))
+    assert list(begun) == [*range(10), *range(40, 50)]
+    assert begun[40] - begun[9] == whole[10] - whole[9]
+
+
+def test_who_comes_alone_begins_at_once() -> None:
+    async def test() -> None:
+        turns, clock = Turns(), _Clock()
+        for _ in range(3):
+            before = clock.now
+            await turns.mine()
+            assert clock.now == before
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    run_async(test)
+
+
+def test_who_comes_later_is_behind_those_who_wait() -> None:
+    async def test() -> None:
+        turns, order = Turns(), list[int]()
+
+        async def one(number: int) -> None:
+            await turns.mine()
+            order.append(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(one(number))
+                if number % 3 == 0:
+                    await asyncio.sleep(0)
+        assert order == list(range(20))
+
+    run_async(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_paced"), [("/v1/search/images", True), ("/v1/embeddings", True), ("/v1/limits", False)]
+)
+def test_queries_come_in_one_a_turn_and_all_else_at_once(tmp_path: Path, path: str, is_paced: bool) -> None:
+    async def test() -> None:
+        settings, metrics, clock, begun = Settings(index=tmp_path), Metrics(), _Clock(), list[int]()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            begun.append(clock.now)
+
+        async def never(*_: object) -> NoReturn:
+            raise AssertionError(_)
+
+        admission = Admission(Pace(), deadline_seconds=1, max_waiting=100, max_bytes=100, metrics=metrics)
+        door = Door(app, load_keys(settings), admission, Turns(), RateLimit(0, 1), metrics, refuse=never)
+        scope: Scope = {"type": "http", "path": path, "headers": [], "client": None}
+        await asyncio.gather(*(door(dict(scope), never, never) for _ in range(20)))
+        assert len(set(begun)) == (20 if is_paced else 1)
+
+    run_async(test)
