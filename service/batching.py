@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 import anyio
@@ -24,6 +25,7 @@ from service.metrics import Metrics
 from service.stages import Took
 from service.together import Encoded, Sought, Waiting, modality_of, run_together
 from service.tracing import Traces
+from service.turns import Turns
 
 LANES = 2
 """Runs at once: the second is made ready, searched and handed out while the model is at the first."""
@@ -39,6 +41,7 @@ class Batcher:
         self._metrics = metrics
         self._traces = traces
         self._crew = Crew(LANES, "lane")
+        self._turns = Turns()
         self._changed = threading.Condition()  # holds the three below together
         self._waiting: list[Waiting] = []
         self._coming = 0
@@ -94,9 +97,14 @@ class Batcher:
             if self._traces is not None:
                 results = _traced(self._traces, results, modality)
             try:
-                batch[0].answer.get_loop().call_soon_threadsafe(_hand_out, zip(batch, results, strict=True))
+                batch[0].answer.get_loop().call_soon_threadsafe(self._hand_out, batch, results)
             except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
                 continue
+
+    def _hand_out(self, batch: list[Waiting], results: list[Encoded | Exception]) -> None:
+        """On the event loop: everybody gets theirs, when the loop has a turn for what they do with it."""
+        for one, result in zip(batch, results, strict=True):
+            self._turns.add(partial(_give, one, result))
 
     def _next(self) -> list[Waiting]:
         """What runs next, or nothing when nothing waits. Lets go of the lock while it waits for company."""
@@ -115,19 +123,13 @@ class Batcher:
             self._changed.wait(left)
 
 
-def _hand_out(results: Iterator[tuple[Waiting, Encoded | Exception]]) -> None:
-    """On the event loop: everybody gets theirs, one in each of its turns. Each has an answer to write, and
-    between a whole batch of those nobody else would be heard.
-    """
-    for one, result in results:
-        if one.answer.done():
-            continue  # cancelled meanwhile
-        if isinstance(result, Encoded):
-            one.answer.set_result(result)
-        else:
-            one.answer.set_exception(result)
-        asyncio.get_running_loop().call_soon(_hand_out, results)
-        return
+def _give(one: Waiting, result: Encoded | Exception) -> None:
+    if one.answer.done():
+        return  # cancelled meanwhile
+    if isinstance(result, Encoded):
+        one.answer.set_result(result)
+    else:
+        one.answer.set_exception(result)
 
 
 def _traced(traces: Traces, results: list[Encoded | Exception], modality: str) -> list[Encoded | Exception]:

@@ -82,13 +82,13 @@ def step_back() -> None:
 
     They get whatever the event loop leaves of the cores, and none of them takes a core from it just when it
     has woken one up. A loop that waits for its turn behind decoders and the model lets everybody wait, and
-    those most whom it only has to turn away: at equal weights they waited 170 ms in the middle, at this 5 ms.
-    Only threads of this process are weighed against each other where each service has a control group or a
-    session of its own, as containers, systemd and terminals give it.
+    those most whom it only has to turn away. In a container, or where Linux groups by session, only threads
+    of the service are weighed against each other; elsewhere what runs beside it goes before its model, too.
     """
     if sys.platform == "linux":
         with suppress(OSError):  # a sandbox may forbid it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        with suppress(OSError):
             os.nice(_NICE)
 
 

@@ -61,8 +61,8 @@ class Door:
             current().key = key.name if key is not None else None
             if is_query:
                 client = _network(scope) if key is None else key.sha256.hex()
+                self._admission.knock(len(self._turns))
                 self._rate.take(client)
-                self._admission.knock()
                 scope["saysee.owe"] = partial(self._rate.owe, client)
         except (KeyMissing, KeyRefused, TooFast, Overloaded) as refused:
             if isinstance(refused, TooFast):

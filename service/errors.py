@@ -1,4 +1,5 @@
-"""What every fault means over HTTP, in ONE table: error -> problem -> status, told as RFC 9457 problem+json.
+"""What every fault means over HTTP, in ONE table: error -> problem -> status, told as RFC 9457 problem+json,
+and as a page to whoever opens the address in a browser.
 
 An error is looked up by its class, then by its parents, so a subclass may say less than its parent only on
 purpose. Whatever stands in no table is a fault of ours: 500, logged with its traceback, told without it.
@@ -46,6 +47,7 @@ from service.keys import KeyMissing, KeyRefused, OperatorCallsOff
 from service.logs import event
 from service.parameters import BadParameter, validation_sentence
 from service.problem_json import problem_json
+from service.problem_page import is_opened, problem_page
 from service.problems import PROBLEMS, Problem, UnknownProblem
 from service.rate_limit import TooFast
 from service.schemas import ProblemAnswer
@@ -154,6 +156,9 @@ def problem_response(request: Request, error: Exception) -> Response:
     headers = dict(getattr(error, "headers", None) or {})
     if answer.status == 503 and not _says_when(error):
         headers["Retry-After"] = str(RETRY_SECONDS)
+    if is_opened(request):
+        fine = f"Status {answer.status}, request {answer.request_id}"
+        return problem_page(answer.title, answer.detail, fine, answer.status, headers)
     return problem_json(answer.model_dump(), answer.status, headers)
 
 

@@ -80,13 +80,12 @@ def run_together(batch: list[Waiting]) -> list[Encoded | Exception]:
         started = perf_counter()
         try:
             found = sought.generation.search(sought.target, vectors_ND[positions], sought.k)
+            searched = Took(ended, started, perf_counter())
+            for position, hits in zip(positions, found, strict=True):
+                results[position] = replace(encoded[position], hits=hits, searched=searched)
         except Exception as error:  # noqa: BLE001 - as above
             for position in positions:
                 results[position] = error
-            continue
-        searched = Took(ended, started, perf_counter())
-        for position, hits in zip(positions, found, strict=True):
-            results[position] = replace(encoded[position], hits=hits, searched=searched)
     return results
 
 

@@ -1,42 +1,63 @@
-"""Turns of the event loop for queries that were let in: a burst of them is begun one by one.
+"""A share of the event loop for queries that begin and for answers, so that no burst of them stops the rest.
 
-To begin a query takes the loop as long as to turn away ten. Two hundred begun at once would keep it for a
-third of a second from everybody else, and from those most whom it only has to turn away.
+To begin a query takes the loop as long as to turn away ten, and so does to write its answer. Two hundred at
+once would keep it from everybody else, and from those most whom it only has to turn away.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+
+SPACING_SECONDS = 0.008
 
 
 class Turns:
-    """A line where who came first is served first, one in each turn of the loop."""
+    """What has to be done on the loop, in order: one thing in each of its turns, and one more for every
+    `spacing_seconds` that the turn before took. So there is an end to waiting, however long its turns are.
+    """
 
-    def __init__(self) -> None:
-        self._line: deque[asyncio.Future[None]] = deque()
-        self._is_given = False  # the turn that the loop is at
+    def __init__(self, spacing_seconds: float = SPACING_SECONDS) -> None:
+        self._spacing_seconds = spacing_seconds
+        self._line: deque[Callable[[], None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn_began: float | None = None  # None while there is nothing to do
 
     def __len__(self) -> int:
-        """How many wait for theirs."""
+        """How many things wait for a turn."""
         return len(self._line)
 
-    async def mine(self) -> None:
-        """Return when it has come: at once, unless the loop's turn was given to another one."""
+    def add(self, what: Callable[[], None]) -> None:
+        """On the loop: it is done at once, unless another thing was in this turn."""
         loop = asyncio.get_running_loop()
-        if self._is_given:
-            turn: asyncio.Future[None] = loop.create_future()
-            self._line.append(turn)
-            await turn
+        if loop is not self._loop:  # what waited in one that has ended has ended with it
+            self._loop, self._turn_began = loop, None
+            self._line.clear()
+        if self._turn_began is None:
+            self._take_turn()
+            what()
         else:
-            self._is_given = True
-            loop.call_soon(self._next)
+            self._line.append(what)
+
+    async def mine(self) -> None:
+        """Return when the caller's turn has come."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.add(lambda: None if turn.done() else turn.set_result(None))  # done: cancelled meanwhile
+        if not turn.done():
+            await turn
+
+    def _take_turn(self) -> None:
+        self._turn_began = perf_counter()
+        asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        self._is_given = False
-        while self._line and not self._is_given:
-            turn = self._line.popleft()
-            if not turn.done():  # not cancelled meanwhile
-                turn.set_result(None)
-                self._is_given = True
-                asyncio.get_running_loop().call_soon(self._next)
+        assert self._turn_began is not None
+        took_seconds = perf_counter() - self._turn_began
+        self._turn_began = None
+        if not self._line:
+            return
+        self._take_turn()
+        for _ in range(min(len(self._line), max(1, int(took_seconds / self._spacing_seconds)))):
+            self._line.popleft()()

@@ -13,7 +13,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import TypeVar
 
 from indexer import store
@@ -269,7 +270,7 @@ class Keeper:
 
     def _send_canary(self) -> None:
         try:
-            with self.holder.borrow() as snapshot:
+            with self._watched(), self.holder.borrow() as snapshot:
                 send_canary(snapshot, self._limits)
         except Exception as error:
             log.exception("The canary did not come through.", extra=event("canary-failed"))
@@ -279,6 +280,24 @@ class Keeper:
         else:
             self.readiness.restore("canary")
             self.readiness.set(True)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A model that never ends is none that serves: said by another thread, for this one waits for it."""
+        overdue = Timer(self._settings.deadline_seconds, self._overdue)
+        overdue.daemon = True
+        overdue.start()
+        try:
+            yield
+        finally:
+            overdue.cancel()
+
+    def _overdue(self) -> None:
+        sentence = f"The golden pair did not come through within {self._settings.deadline_seconds:g} s."
+        log.error(sentence, extra=event("canary-failed"))
+        self._metrics.canary_failures.inc()
+        self.readiness.degrade("canary", sentence)
+        self.readiness.set(False)
 
     def _mark(self) -> tuple[int, ...] | None:
         """Changes whenever CURRENT is replaced; None where there is none."""
@@ -290,9 +309,14 @@ class Keeper:
     def _retire(self, snapshot: Snapshot) -> None:
         """Close on the owner thread; after `close` has stopped it, here."""
         try:
-            self._owner.submit(snapshot.generation.close)
+            self._owner.submit(_let_go, snapshot)
         except RuntimeError:
             snapshot.generation.close()
 
     async def _on_owner(self, work: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(self._owner.submit(work))
+
+
+def _let_go(snapshot: Snapshot) -> None:
+    """Close it on the thread that also held it last, with its encoder where no newer one shares that."""
+    snapshot.generation.close()

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from service.problem_page import is_opened, problem_page
 from service.problems import PROBLEMS, UnknownProblem
 from service.schemas import ProblemKind
 from service.security import DOCS_POLICY
@@ -47,12 +48,14 @@ class _Revalidated(StaticFiles):
         return response
 
 
-@router.get("/problems/{name}", summary="What a problem type means")
-async def problem(name: str) -> ProblemKind:
+@router.get("/problems/{name}", response_model=ProblemKind, summary="What a problem type means")
+async def problem(request: Request, name: str) -> ProblemKind | Response:
     """The `type` of every error answer is the address of such an explanation."""
     if name not in PROBLEMS:
         raise UnknownProblem(name)
     known = PROBLEMS[name]
+    if is_opened(request):
+        return problem_page(known.title, known.about, f"Status {known.status}, {known.type}", 200)
     return ProblemKind(type=known.type, title=known.title, status=known.status, about=known.about)
 
 

@@ -61,7 +61,10 @@ def served(index: Path, *options: str, **variables: str) -> Iterator[Server]:
     """A server on a free port, once it is ready; it ends with the block."""
     command = [sys.executable, "-m", "service", "--index", str(index), "--port", "0", *options]
     told = os.environ | variables
-    with subprocess.Popen(command, cwd=ROOT, env=told, stdout=subprocess.PIPE, text=True) as process:
+    # A session of its own: where Linux shares the cores out by session, clients do not weigh on its threads.
+    with subprocess.Popen(
+        command, cwd=ROOT, env=told, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"http://\S+:(\d+)", process.stdout.readline())

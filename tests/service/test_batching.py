@@ -18,6 +18,7 @@ from indexer.store import Generation, Hit, StoreError
 from service.batching import LANES, Batcher
 from service.metrics import Metrics
 from service.together import Encoded, Sought
+from service.turns import Turns
 from tests.fixtures.own_loop import run_async
 
 RATE = 1_000
@@ -95,6 +96,7 @@ def test_between_two_answers_of_a_run_the_loop_hears_others() -> None:
         encoder = FakeEncoder(most=30)
         encoder.open.clear()
         submit, turns = batcher_and(encoder), 0
+        submit.batcher._turns = Turns(LONG)  # type: ignore[attr-defined]
 
         def count() -> None:
             nonlocal turns
@@ -112,10 +114,13 @@ def test_between_two_answers_of_a_run_the_loop_hears_others() -> None:
         await asyncio.sleep(0)
         count()
         encoder.open.set()
-        answered = await asyncio.gather(*rest)
+        rest[0].add_done_callback(lambda _: rest[7].cancel())  # of the same run, and not answered yet
+        answered = await asyncio.gather(*rest[:7], *rest[8:])
         await asyncio.gather(*first)
         assert encoder.runs[2] == [float(value) for value in range(30)]
-        assert answered == list(range(answered[0], answered[0] + 30))
+        assert rest[7].cancelled()
+        assert len(set(answered)) == 29
+        assert answered == sorted(answered)
 
     run_async(test)
 
@@ -318,6 +323,21 @@ def test_a_search_that_fails_fails_for_those_who_asked_for_it() -> None:
         await asyncio.gather(*busy)
         results = await asyncio.gather(*answers, return_exceptions=True)
         assert [type(one) for one in results] == [Encoded, StoreError, Encoded]
+
+    run_async(test)
+
+
+def test_a_wrong_number_of_results_is_an_error_and_not_a_wait() -> None:
+    class Short:
+        def search(self, target: str, vectors_ND: NDArray[np.float32], k: int) -> list[list[Hit]]:
+            return [[]] * (len(vectors_ND) - 1)
+
+    async def test() -> None:
+        batcher = Batcher(0.0, Metrics())
+        sought = Sought(cast(Generation, Short()), "images", 2)
+        for _ in range(LANES + 1):  # none is lost to it
+            with pytest.raises(ValueError, match="shorter"):
+                await batcher.submit(cast(Encoder, FakeEncoder()), picture(1), sought)
 
     run_async(test)
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from service.app import create_app
+from service.app import create_app, create_service
 from service.settings import Settings
+from service.turns import Turns
 from service.turnstile import Turnstile
 from tests.fixtures.live_server import live_server
 from tests.fixtures.media_bytes import make_wav
+from tests.fixtures.own_loop import run_async
 
 CLIP = make_wav(0.5)
 PATIENCE_SECONDS = 60.0
@@ -156,3 +158,25 @@ def test_no_more_pass_in_a_turn_than_there_is_room_for(index: Path) -> None:
         for connection in connections:
             connection.close()
     assert set(statuses) == {200, 503}
+
+
+def test_those_who_wait_for_a_turn_take_up_room(index: Path) -> None:
+    service = create_service(Settings(index=index, max_waiting=3))
+
+    def refuses(waiting: int) -> bool:
+        turns = Turns()
+        turns._line.extend([lambda: None] * waiting)
+        turnstile = Turnstile(
+            service.admission,
+            turns,
+            service.metrics,
+            paths=["/v1/search/images"],
+            headers=[],
+            others_may_ask=False,
+        )
+        return turnstile.refuses(b"/v1/search/images", []) is not None
+
+    async def test() -> None:
+        assert [refuses(waiting) for waiting in range(5)] == [False, False, False, True, True]
+
+    run_async(test)
