@@ -107,6 +107,14 @@ def test_compose_serves_to_this_machine_only_and_keeps_the_index() -> None:
     assert "index" in compose()["volumes"]
 
 
+def test_nothing_of_ours_has_more_rights_than_it_needs() -> None:
+    ours = {name: service for name, service in compose()["services"].items() if "build" in service}
+    for name, service in ours.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("read_only") is (None if name == "train" else True), name
+
+
 def test_watching_is_pinned_and_kept_to_this_machine() -> None:
     watching = {name: one for name, one in compose()["services"].items() if one.get("profiles") == ["watch"]}
     assert set(watching) == {"prometheus", "grafana"}

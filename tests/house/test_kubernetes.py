@@ -56,6 +56,9 @@ def test_pods_have_no_rights_and_no_place_to_write_but_those_they_need(kind: str
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod(kind)["volumes"]}
     assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+    if kind == "Deployment":  # without a limit it would count the cores of the node
+        told = {one["name"]: one["value"] for one in container["env"]}
+        assert told["SAYSEE_THREADS"] == container["resources"]["requests"]["cpu"]
 
 
 def test_an_update_never_takes_a_pod_away_before_another_is_ready() -> None:

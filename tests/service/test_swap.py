@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,44 @@ def test_generations_of_one_model_share_its_encoder(
         assert holder.current.encoder is encoder
         client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
         assert holder.current.encoder is not encoder
+
+
+def test_a_model_is_warmed_before_it_takes_over_and_after_it_is_the_first(
+    index: Path, ids: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming, warmed = Encoder.warming, list[tuple[Encoder, str | None]]()
+
+    def noted(encoder: Encoder) -> Iterator[tuple[int, ...]]:
+        for shape in warming(encoder):
+            serving = app.state.service.keeper.holder.current
+            warmed.append((encoder, serving.id if serving is not None else None))
+            yield shape
+
+    monkeypatch.setattr(Encoder, "warming", noted)
+    app = _app(index, poll_seconds=60)
+    with LocalClient(app) as client:
+        first = app.state.service.keeper.holder.current.encoder
+        shapes = len(list(warming(first)))
+        _until(lambda: len(warmed) == shapes)
+        assert warmed == [(first, ids[0])] * shapes
+        client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        second = app.state.service.keeper.holder.current.encoder
+        assert warmed[shapes:] == [(second, ids[0])] * shapes, "aside, while the first one served"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_share_the_memory_of_an_index(
+    index: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    opened, mapped = store.open_index, list[bool]()
+
+    def noted(*arguments: Any, **options: Any) -> store.Generation:
+        mapped.append(options["mapped"])
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(store, "open_index", noted)
+    with LocalClient(_app(index, workers=workers)):
+        assert mapped == [workers == 2]
 
 
 def test_promote_and_rollback(index: Path, ids: tuple[str, str], other_bundle: Bundle) -> None:
