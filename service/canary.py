@@ -5,16 +5,79 @@ What a load balancer believes is what this says; a port that answers proves noth
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.media import MediaLimits, decode_image, decode_speech
 from service.admission import cost_of, extent_of
-from service.snapshot import Snapshot
+from service.logs import event
+from service.metrics import Metrics
+from service.readiness import Readiness
+from service.snapshot import Holder, Snapshot
+
+log = logging.getLogger(__name__)
 
 
 class CanaryFailed(Exception):
     """A golden pair did not come through; the message says at which stage."""
+
+
+class Canary:
+    """Sent through what serves at the moment, and readiness is what it says; to be told within
+    `patience_seconds`, for a model that never ends is none that serves.
+    """
+
+    def __init__(
+        self,
+        holder: Holder,
+        limits: MediaLimits,
+        patience_seconds: float,
+        metrics: Metrics,
+        readiness: Readiness,
+    ) -> None:
+        self._holder = holder
+        self._limits = limits
+        self._patience_seconds = patience_seconds
+        self._metrics = metrics
+        self._readiness = readiness
+
+    def send(self) -> None:
+        """Waits for it, and raises nothing."""
+        try:
+            with self._watched(), self._holder.borrow() as snapshot:
+                send_canary(snapshot, self._limits)
+        except Exception as error:
+            log.exception("The canary did not come through.", extra=event("canary-failed"))
+            self._fail(str(error) or type(error).__name__)
+        else:
+            self._readiness.restore("canary")
+            self._readiness.set(True)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Another thread says that it takes too long, for this one waits."""
+        overdue = Timer(self._patience_seconds, self._overdue)
+        overdue.daemon = True
+        overdue.start()
+        try:
+            yield
+        finally:
+            overdue.cancel()
+
+    def _overdue(self) -> None:
+        sentence = f"The golden pair did not come through within {self._patience_seconds:g} s."
+        log.error(sentence, extra=event("canary-failed"))
+        self._fail(sentence)
+
+    def _fail(self, sentence: str) -> None:
+        self._metrics.canary_failures.inc()
+        self._readiness.degrade("canary", sentence)
+        self._readiness.set(False)
 
 
 def send_canary(snapshot: Snapshot, limits: MediaLimits) -> float:

@@ -13,8 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from threading import Timer
+from contextlib import suppress
 from typing import TypeVar
 
 from indexer import store
@@ -25,7 +24,7 @@ from indexer.media import MediaError, MediaLimits
 from indexer.store.history import promoted_stack
 from indexer.store.layout import CURRENT
 from service.admission import Pace
-from service.canary import CanaryFailed, send_canary
+from service.canary import Canary, CanaryFailed, send_canary
 from service.crew import step_back
 from service.logs import event
 from service.metrics import Metrics
@@ -63,6 +62,7 @@ class Keeper:
         self.refused: dict[str, str] = {}  # why, by generation; replaced whole, never changed: others read it
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
+        self._canary = Canary(self.holder, limits, settings.deadline_seconds, metrics, self.readiness)
 
     # Called from outside the owner thread.
 
@@ -90,7 +90,7 @@ class Keeper:
             try:
                 await self._on_owner(self._poll)
                 if time.monotonic() >= canary_due:
-                    await self._on_owner(self._send_canary)
+                    await self._on_owner(self._canary.send)
                     canary_due = time.monotonic() + self._settings.canary_seconds
             except Exception:
                 log.exception("Watching %s failed; it goes on.", self._index)
@@ -267,37 +267,6 @@ class Keeper:
                 self._take_up(self._load_or_refuse(wanted))
             except (GenerationRefused, store.UnknownGeneration) as error:
                 self.readiness.degrade("generation", str(error))
-
-    def _send_canary(self) -> None:
-        try:
-            with self._watched(), self.holder.borrow() as snapshot:
-                send_canary(snapshot, self._limits)
-        except Exception as error:
-            log.exception("The canary did not come through.", extra=event("canary-failed"))
-            self._metrics.canary_failures.inc()
-            self.readiness.degrade("canary", str(error) or type(error).__name__)
-            self.readiness.set(False)
-        else:
-            self.readiness.restore("canary")
-            self.readiness.set(True)
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """A model that never ends is none that serves: said by another thread, for this one waits for it."""
-        overdue = Timer(self._settings.deadline_seconds, self._overdue)
-        overdue.daemon = True
-        overdue.start()
-        try:
-            yield
-        finally:
-            overdue.cancel()
-
-    def _overdue(self) -> None:
-        sentence = f"The golden pair did not come through within {self._settings.deadline_seconds:g} s."
-        log.error(sentence, extra=event("canary-failed"))
-        self._metrics.canary_failures.inc()
-        self.readiness.degrade("canary", sentence)
-        self.readiness.set(False)
 
     def _mark(self) -> tuple[int, ...] | None:
         """Changes whenever CURRENT is replaced; None where there is none."""
