@@ -53,7 +53,7 @@ app = typer.Typer(cls=_ServeUnlessNamed, add_completion=False, pretty_exceptions
 def serve(**given: Any) -> None:
     """Serve an index: nearest images and spoken captions over HTTP, and the web page at /.
 
-    Promote and rollback over HTTP need an operator key, which is read from SAYSEE_OPERATOR_KEY alone.
+    Promote and rollback over HTTP need an operator key, of SAYSEE_OPERATOR_KEY, SAYSEE_KEYS or the key file.
     Without the name of a command this one is meant. The others, each with a --help of its own: `query` asks a
     running service, `rate` serves the page for human ratings, `key` makes a key.
     """

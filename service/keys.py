@@ -182,8 +182,9 @@ def _from_file(path: Path | None) -> Iterator[Key]:
                 f"Everybody on this machine may write {path}, and so add a key to it: chmod o-w {path}."
             )
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise KeysUnusable(
-            f"The key file {path} cannot be read ({error}): give another --keys-file."
+            f"The key file {path} cannot be read ({why}): give another --keys-file."
         ) from error
     yield from _parsed(str(path), lines)
 

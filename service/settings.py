@@ -140,7 +140,9 @@ class Settings(Access):
     @model_validator(mode="after")
     def _k_fits(self) -> Settings:
         if self.default_k > self.max_k:
-            raise ValueError(f"default_k is {self.default_k} and may be at most max_k, which is {self.max_k}")
+            raise ValueError(
+                f"--default-k is {self.default_k} and may be at most --max-k, which is {self.max_k}"
+            )
         return self
 
 
@@ -154,10 +156,15 @@ def sentence_of(error: ValidationError, settings: type[BaseSettings]) -> str:
     """What is wrong with the first setting that is, without ever showing a secret."""
     first = error.errors(include_url=False, include_context=False)[0]
     if not first["loc"]:  # about several settings: its input is all of them, with their secrets
-        return f"The settings do not fit together: {first['msg']}."
+        return f"The settings do not fit together: {_said(first['msg'])}."
     name = str(first["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
     if name in SECRETS:
-        return f"{variable} cannot be used: {first['msg']}."
-    said = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {first['msg']}"
+        return f"{variable} cannot be used: {_said(first['msg'])}."
+    said = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {_said(first['msg'])}"
     return f"{option_of(name, settings.model_fields[name])} ({variable}) {said}."
+
+
+def _said(message: str) -> str:
+    """What our own checks say, without the words that pydantic puts before it."""
+    return message.removeprefix("Value error, ").removesuffix(".")

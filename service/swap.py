@@ -52,5 +52,6 @@ class Swap:
     def told(self, what: str) -> Swap:
         """Itself, once it is in the log with the key that asked for it; the request's id comes by itself."""
         told = event(what, generation=self.generation, previous=self.previous, key=current().key)
-        log.info("Generation %s was asked for in place of %s.", self.generation, self.previous, extra=told)
+        done = what.replace("-", " ").capitalize()
+        log.info("%s: generation %s in place of %s.", done, self.generation, self.previous, extra=told)
         return self

@@ -33,11 +33,7 @@ def index_findings(path: Path) -> Iterator[Finding]:
         problems = [one.problem] if one.problem else verify(path, one.id)
         shown = f"{one.id}{' (current)' if one.current else ''}"
         if problems:
-            fix = (
-                f"python -m indexer rollback --index {path}"
-                if one.current
-                else "python -m indexer prune, or build again"
-            )
+            fix = f"python -m indexer rollback --index {path}" if one.current else "build another one"
             yield Finding("generation", "wrong", f"{shown}: {'; '.join(problems)}", fix)
         else:
             yield Finding("generation", "ok", shown)

@@ -30,11 +30,13 @@ class Pruned:
 def prune(
     path: Path | str, keep: int = 3, *, drop_rollback: bool = False, embeddings: bool = False
 ) -> Pruned:
-    """Delete all generations but `keep`: the current one, the one a rollback returns to, then the newest.
+    """Delete all generations but `keep`: the current one, the one a rollback returns to, then the newest, and
+    what cannot be served before what can.
 
-    With `embeddings`, vectors of bundles that no kept generation holds are deleted too. RollbackLost, and
-    nothing is deleted, when only `drop_rollback` would make room; IndexNotFound; BuildConflict while a build
-    is at work.
+    Whether one can is seen by its manifest, and its files and their sizes; what is in them is not read. With
+    `embeddings`, vectors of bundles that no kept generation holds are deleted too. RollbackLost, and nothing
+    is deleted, when only `drop_rollback` would make room; IndexNotFound; BuildConflict while a build is at
+    work.
     """
     index = existing_index(path)
     if keep < 1:
@@ -43,7 +45,8 @@ def prune(
         there = generation_ids(index)
         promoted = [one for one in reversed(promoted_stack(index)) if one in there]
         current, rollback = (*promoted[:2], None, None)[:2]
-        ranked = list(dict.fromkeys((*promoted[:2], *there)))
+        sound_first = sorted(there, key=lambda one: _is_broken(generation_folder(index, one)))
+        ranked = list(dict.fromkeys((*promoted[:2], *sound_first)))
         kept, doomed = ranked[:keep], ranked[keep:]
         if rollback in doomed and not drop_rollback:
             raise RollbackLost(
@@ -57,6 +60,14 @@ def prune(
             shutil.rmtree(trash)
         vectors = _prune_embeddings(index, kept) if embeddings else []
     return Pruned(tuple(doomed), tuple(kept), current, rollback if rollback in kept else None, tuple(vectors))
+
+
+def _is_broken(folder: Path) -> bool:
+    try:
+        files = read_generation_manifest(folder).files
+        return any((folder / name).stat().st_size != file.bytes for name, file in files.items())
+    except (GenerationDamaged, OSError):
+        return True
 
 
 def _prune_embeddings(index: Path, kept: Sequence[str]) -> list[str]:

@@ -30,7 +30,7 @@ def check_generation(folder: Path, *, digests: bool = True) -> tuple[GenerationM
         )
     if digests and (problems := altered_files(folder, manifest)):
         raise GenerationDamaged(
-            f"Generation {manifest.id} is damaged: {'; '.join(problems)}: roll back or build a new one."
+            f"Generation {manifest.id} is damaged: {'; '.join(problems)}: build another one."
         )
     return manifest, bundle
 

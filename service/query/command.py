@@ -20,7 +20,9 @@ _FEW = 16
 def query_command(
     files: Annotated[
         list[str],
-        typer.Argument(help="Clips and pictures: files, folders, patterns, or - for standard input."),
+        typer.Argument(
+            metavar="FILE...", help="Clips and pictures: files, folders, patterns, or - for standard input."
+        ),
     ],
     server: Annotated[
         str, typer.Option(envvar="SAYSEE_SERVER", help="Address of the service.")
@@ -49,7 +51,8 @@ def query_command(
 ) -> None:
     """Ask a running service what clips and pictures are nearest to, and show it in tables.
 
-    Status 1 when any file could not be answered; the others are.
+    Status 1 when any file could not be answered; the others are. Status 2, and nothing is asked, when one is
+    named that is not there.
     """
     from service.client import Client, ClientError, WrongUse
     from service.query.files import named_media

@@ -710,6 +710,13 @@ class TestPrune:
         assert prune(index, keep=2).deleted == (six[5],)
         assert rollback(index).generation == six[2]
 
+    def test_what_cannot_be_served_goes_before_what_can(self, index: Path, tiny_bundle: Bundle) -> None:
+        four = [add_generation(index, tiny_bundle, seed) for seed in range(4)]
+        promote(index, four[0])
+        os.truncate(index / "generations" / four[3] / "images.faiss", 10)
+        (index / "generations" / four[2] / "manifest.json").write_text("{}")
+        assert prune(index, keep=2).kept == (four[0], four[1])
+
     def test_the_way_back_goes_only_when_that_is_said(self, index: Path, tiny_bundle: Bundle) -> None:
         three = [add_generation(index, tiny_bundle, seed) for seed in range(3)]
         for number in (0, 1):

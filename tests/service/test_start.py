@@ -315,7 +315,7 @@ def test_a_start_with_nothing_sound_says_what_is_damaged(tmp_path: Path, index: 
     ("options", "named"),
     [
         (["--port", "70000"], "SAYSEE_PORT"),
-        (["--default-k", "500"], "max_k"),
+        (["--default-k", "500"], "fit together: --default-k is 500 and may be at most --max-k"),
         (["--provider", "tpu"], "--provider"),
         (["--allowed-host", "http://find.example"], "--allowed-host (SAYSEE_ALLOWED_HOSTS)"),
         (["--nonsense"], "--nonsense"),
@@ -331,7 +331,7 @@ def test_wrong_usage_is_status_2(index: Path, options: list[str], named: str) ->
 def test_a_refused_setting_never_shows_a_secret(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secrets = {"SAYSEE_OPERATOR_KEY": "hush-operator", "SAYSEE_KEYS": "hush-keys"}
     said = _one_sentence(_run("--index", str(index), "--default-k", "500", **secrets), 2)
-    assert "max_k" in said
+    assert "--max-k" in said
     assert "hush" not in said
     assert "--settings" not in said
     for name in ("operator_key", "keys"):

@@ -70,4 +70,18 @@ def test_the_index_is_taken_out_however_it_is_named(tmp_path: Path, monkeypatch:
     for named in (Path("link"), tmp_path / "link"):
         for shown in (named, named.absolute(), named.resolve()):
             assert without_paths(f"{shown}/CURRENT cannot be read.", named) == "CURRENT cannot be read."
+            assert (
+                without_paths(f"Nothing lies in {shown}: list it.", named)
+                == "Nothing lies in INDEX: list it."
+            )
     assert without_paths("a/b of ./c", Path("/")) == "a/b of ./c"
+
+
+def test_nothing_to_roll_back_to_is_told_without_the_place(tmp_path: Path, index: Path) -> None:
+    path = Path(shutil.copytree(index, tmp_path / "where-it-lies"))
+    settings: dict[str, Any] = {"index": path, "threads": 1, "operator_key": "a key"}
+    with LocalClient(create_app(Settings(**settings))) as client:
+        answer = client.post("/v1/index/rollback", headers=OPERATOR)
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/nothing-to-roll-back")
+    assert path.name not in answer.text
+    assert "--index INDEX" in answer.json()["detail"]
