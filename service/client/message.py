@@ -57,6 +57,9 @@ class Call(Generic[_T]):
 def refused(reply: Reply) -> Refused:
     """The fault that a reply with an error status tells of, whoever sent it: also a proxy in between."""
     told = _problem(reply)
+    if told.get("type") == "/problems/no-such-address":
+        path = told.get("instance", "such address")
+        told["detail"] = f"The server has no {path}: give its address without a path."
     status = f"{reply.status} ({_phrase(reply.status)})"
     where = f", leading to {reply.headers['location']}" if "location" in reply.headers else ""
     return Refused(

@@ -85,12 +85,14 @@ def query_command(
 
 @contextmanager
 def _naming_the_key() -> Iterator[None]:
-    """Where a key is missing, say where it would come from here."""
+    """Where a key is missing or unknown, say where it comes from here."""
     from service.client import ClientError, Refused
 
     try:
         yield
     except Refused as refused:
-        if refused.status != HTTPStatus.UNAUTHORIZED:
-            raise
-        raise ClientError("The server takes a key: give it in SAYSEE_KEY, or with --key.") from refused
+        if refused.status == HTTPStatus.UNAUTHORIZED:
+            raise ClientError("The server takes a key: give it in SAYSEE_KEY, or with --key.") from refused
+        if refused.type == "/problems/key-refused":
+            raise ClientError(f"{refused.detail} It came from --key or SAYSEE_KEY.") from refused
+        raise

@@ -255,7 +255,11 @@ def test_a_key_comes_from_the_variable_or_the_option(index: Path, corpus: Path) 
         missing, wrong = query(*ask), query(*ask, SAYSEE_KEY="another")
         assert (missing.returncode, wrong.returncode) == (1, 1)
         assert missing.stderr == b"error: The server takes a key: give it in SAYSEE_KEY, or with --key.\n"
-        assert b"The key sent is not a key of this server." in wrong.stderr
+        assert b"is not a key of this server. It came from --key or SAYSEE_KEY.\n" in wrong.stderr
+        below = query(corpus / "clip0.wav", "--server", f"{address}/v2", "--key", READ)
+        assert below.returncode == 1
+        assert b"The server has no /v2/v1/" in below.stderr
+        assert b"give its address without a path.\n" in below.stderr
         assert query(*ask, SAYSEE_KEY=READ).returncode == 0
         assert query(*ask, "--key", READ, SAYSEE_KEY="another").returncode == 0
 
