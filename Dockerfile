@@ -1,6 +1,7 @@
-# SaySee in three images from one file: the steps are those of the Makefile, run as a user without rights.
+# SaySee in four images from one file: the steps are those of the Makefile, run as a user without rights.
 #   docker build -t saysee .                          serve-cpu, the default: service, indexer, scenes and voices; no torch
 #   docker build -t saysee:gpu --target serve-gpu .   the same on CUDA 12; the host brings the NVIDIA container toolkit
+#   docker build -t saysee:milvus --target serve-milvus .   serve-cpu, and what vectors in Milvus need
 #   docker build -t saysee:train --target train .     everything `python -m training` needs
 # The service listens beyond its container: run it with SAYSEE_KEYS, or SAYSEE_NO_AUTH=true where all who reach it may read.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
@@ -24,6 +25,9 @@ COPY indexer indexer
 COPY training training
 COPY service service
 RUN python -m pip install --no-cache-dir --no-deps .
+
+FROM build-cpu AS build-milvus
+RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[cpu,map,milvus,otel]'
 
 FROM metadata AS build-gpu
 RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[gpu,map,otel]'
@@ -69,6 +73,9 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     SAYSEE_PROVIDER=cuda
 COPY --from=build-gpu /opt/venv /opt/venv
+
+FROM serve AS serve-milvus
+COPY --from=build-milvus /opt/venv /opt/venv
 
 # Last, so that it is what `docker build .` makes.
 FROM serve AS serve-cpu

@@ -47,7 +47,7 @@ python-check:
 .venv-test/.ready: pyproject.toml constraints.txt | python-check
 	@echo "Environment: installing the serving, training and test sets into .venv-test; about 5.6 GB, some minutes the first time"
 	@$(PYTHON) -m venv .venv-test
-	@$(TEST) $(INSTALL) --editable '.[cpu,map,train,dev]'
+	@$(TEST) $(INSTALL) --editable '.[cpu,map,milvus,milvus-lite,train,dev]'
 	@touch $@
 
 .venv-train/.ready: pyproject.toml constraints.txt | python-check

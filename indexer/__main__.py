@@ -56,6 +56,14 @@ def build_command(
         ),
     ] = None,
     kind: Annotated[KindName, typer.Option(help="The kind of index; flat is exact.")] = "flat",
+    vectors: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="Where vectors live: faiss, which are files of the index, or milvus://HOST:PORT (with TLS "
+            "milvus+https://HOST:PORT; the variable SAYSEE_MILVUS_TOKEN holds its token).",
+        ),
+    ] = "faiss",
     engine: Annotated[EngineName, typer.Option(help="Where embedding runs.")] = "local",
     provider: Annotated[ProviderName, typer.Option(help="What the encoder runs on.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="All usable cores if not given.")] = None,
@@ -80,6 +88,7 @@ def build_command(
                 captions=captions,
                 only=selected,
                 kind=kind,
+                vectors=vectors,
                 engine=engine,
                 provider=provider,
                 threads=threads,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import faiss
 import numpy as np
@@ -67,6 +67,19 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+
+class VectorIndex(Protocol):
+    """What is searched, wherever its vectors live; the methods are told of at AnnIndex."""
+
+    dim: int
+    count: int
+
+    def search(self, vectors_QD: NDArray[np.float32], k: int) -> Neighbours: ...
+
+    def vector(self, row: int) -> NDArray[np.float32]: ...
+
+    def close(self) -> None: ...
 
 
 class AnnIndex:
@@ -228,7 +241,7 @@ def exact_search(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32
 
 
 def measured_recall(
-    index: AnnIndex, vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32], k: int = 10
+    index: VectorIndex, vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32], k: int = 10
 ) -> float:
     """Share of the true k nearest that the index finds, over all queries; 1.0 when nothing could be missed.
 

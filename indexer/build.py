@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from indexer.encoder import Encoder, Provider
 from indexer.indexing import add_map, index_collection
 from indexer.ingest import ingest
 from indexer.media import MediaLimits
+from indexer.milvus import Milvus
 from indexer.preflight import BuildError, check, nothing_usable
 from indexer.progress import Progress, Silent
 from indexer.projection import can_project
@@ -39,6 +41,9 @@ from indexer.store import (
     sole_builder,
 )
 from indexer.store.layout import EMBEDDINGS, GENERATIONS
+
+FILES = "faiss"
+"""What `vectors` is where they live in files of the index."""
 
 __all__ = ["BuildError", "BuildReport", "CollectionReport", "build"]
 
@@ -89,6 +94,7 @@ def build(
     captions: Path | str | None = None,
     only: Mapping[str, Collection[str]] | None = None,
     kind: str = "flat",
+    vectors: str = FILES,
     engine: str = "local",
     threads: int | None = None,
     provider: Provider = "auto",
@@ -100,9 +106,11 @@ def build(
     """Index `images` and `captions` (at least one) with the bundle as a new generation of the index.
 
     With `map_it` a map of the joint space is made, too; None: where the extra `map` is installed.
+    `vectors` says where they are to live: files of the index, or `milvus://HOST:PORT`.
     `only` (metadata key -> values, one of which must be there) picks lines of sources that are .jsonl files.
-    BuildError, CorpusError, BundleError, EncoderError, AnnError, BuildConflict, DiskFull: each one sentence;
-    an ExceptionGroup where several sources, or the bundle too, are wrong.
+    BuildError, CorpusError, BundleError, EncoderError, AnnError (a Milvus that is away among it),
+    BuildConflict, DiskFull: each one sentence; an ExceptionGroup where several sources, or the bundle too,
+    are wrong.
     """
     started = time.monotonic()
     index = Path(index)
@@ -124,20 +132,20 @@ def build(
     encoder = Encoder(opened, provider=provider, threads=threads)
 
     previous = None
-    with naming_a_full_disk(index), sole_builder(index):
-        with GenerationWriter(index, opened) as writer:
+    with _milvus(vectors) as milvus, naming_a_full_disk(index), sole_builder(index):
+        with GenerationWriter(index, opened, milvus) as writer:
             embedded: dict[CollectionName, _Embedded] = {}
             for name, corpus in corpora.items():
                 embedded[name] = _embed(name, corpus, writer, encoder, index, threads, limits, progress)
             manifests: dict[CollectionName, CollectionManifest] = {}
-            vectors = {name: one.vectors_ND for name, one in embedded.items()}
+            by_name = {name: one.vectors_ND for name, one in embedded.items()}
             for name, corpus in corpora.items():
                 with progress.stage(f"{name}: {kind} index"):
-                    manifests[name] = index_collection(name, corpus, writer, vectors, kind, threads, index)
+                    manifests[name] = index_collection(name, corpus, writer, by_name, kind, threads, index)
             made_map = None
             if map_it:
                 with progress.stage("map of the joint space"):
-                    made_map = add_map(writer, vectors)
+                    made_map = add_map(writer, by_name)
             with progress.stage("writing the generation"):
                 generation = writer.commit(manifests)
         if promote_it:
@@ -163,6 +171,19 @@ def build(
         map=made_map,
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def _milvus(vectors: str) -> Iterator[Milvus | None]:
+    """A connection to the Milvus that `vectors` names; None for files."""
+    if vectors == FILES:
+        yield None
+        return
+    milvus = Milvus(vectors)
+    try:
+        yield milvus
+    finally:
+        milvus.close()
 
 
 def _embed(

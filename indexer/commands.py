@@ -44,6 +44,7 @@ def build_index(
     captions: Path | None,
     only: Mapping[str, Collection[str]],
     kind: str,
+    vectors: str,
     engine: str,
     provider: Provider,
     threads: int | None,
@@ -58,6 +59,7 @@ def build_index(
         captions=captions,
         only=only,
         kind=kind,
+        vectors=vectors,
         engine=engine,
         provider=provider,
         threads=threads,
@@ -170,6 +172,9 @@ def _told_manifest(manifest: GenerationManifest) -> str:
             f"recall@10 {part.recall_at_10:.3f} over {part.recall_sample} queries, {part.bytes:,} bytes"
         )
         lines.extend(_told_skips(part.skipped))
+    if manifest.milvus is not None:
+        names = " and ".join(one.name for one in manifest.milvus.collections.values())
+        lines.append(f"  vectors in {manifest.milvus.uri}: {names}")
     if manifest.map is not None:
         lines.append(f"  map: {_told_map(manifest.map)}")
     total = sum(record.bytes for record in manifest.files.values())

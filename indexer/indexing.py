@@ -44,16 +44,22 @@ def index_collection(
     threads: int,
     index: Path,
 ) -> CollectionManifest:
-    """Write the FAISS file of a collection, and say how well it finds and what its scores mean.
+    """Write the FAISS file of a collection, or put it into Milvus where the writer has one.
 
+    Says how well it finds and what its scores mean.
     `vectors` float32 [N, D] are those of every collection of the generation.
     """
     vectors_ND = vectors[name]
     # Asked as it will be: by vectors of the other modality, where there are any.
     asking = next((other for other in vectors if other != name), name)
     queries_QD = _spread(vectors[asking], QUERIES)
-    made = ann.build(kind, vectors_ND, threads=threads)
-    length_bytes = writer.add_index(name, made)
+    made: ann.VectorIndex
+    if writer.milvus is None:
+        made = built = ann.build(kind, vectors_ND, threads=threads)
+        length_bytes = writer.add_index(name, built)
+    else:
+        made = writer.add_to_milvus(name, vectors_ND, kind)
+        length_bytes = vectors_ND.nbytes
     recall = ann.measured_recall(made, vectors_ND, queries_QD)
     measured = {
         _ASKED_WITH[other]: _closeness(made, vectors_ND, asking_ND, own=other == name)
@@ -94,7 +100,7 @@ def add_map(writer: GenerationWriter, vectors: Mapping[CollectionName, NDArray[n
 
 
 def _closeness(
-    made: ann.AnnIndex, vectors_ND: NDArray[np.float32], asking_ND: NDArray[np.float32], *, own: bool
+    made: ann.VectorIndex, vectors_ND: NDArray[np.float32], asking_ND: NDArray[np.float32], *, own: bool
 ) -> Closeness:
     queries_QD = _spread(asking_ND, QUERIES)
     # Among its own a vector is its own nearest: the next one counts.

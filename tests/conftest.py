@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,3 +69,12 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from tests.fixtures.tiny_bundle import make_tiny_bundle  # ONNX is slow to import: only for who needs it
 
     return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One small Milvus for the whole run, which tests share as indices do; tests.fixtures has one to kill."""
+    from tests.fixtures.milvus_server import milvus_server
+
+    with milvus_server(tmp_path_factory.mktemp("milvus")) as server:
+        yield server.uri

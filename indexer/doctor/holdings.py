@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from indexer.doctor.finding import Finding
@@ -29,6 +30,8 @@ def index_findings(path: Path) -> Iterator[Finding]:
     from indexer.store import list_generations, open_index, verify
 
     listed = list_generations(path)
+    manifests = [one.manifest for one in listed if one.manifest is not None]
+    yield from _milvus_findings(sorted({one.milvus.uri for one in manifests if one.milvus is not None}))
     for one in listed:
         problems = [one.problem] if one.problem else verify(path, one.id)
         shown = f"{one.id}{' (current)' if one.current else ''}"
@@ -54,3 +57,23 @@ def index_findings(path: Path) -> Iterator[Finding]:
         yield Finding("disk", "ok", told)
     else:
         yield Finding("disk", "note", told, f"python -m indexer prune --index {path}, or a larger disk")
+
+
+def _milvus_findings(uris: Sequence[str]) -> Iterator[Finding]:
+    """Whether each Milvus that holds vectors of the index answers, and how soon."""
+    from indexer.ann import AnnError
+    from indexer.milvus import Milvus
+
+    for uri in uris:
+        try:
+            milvus = Milvus(uri)
+            started = time.perf_counter()
+            there = len(milvus.names())
+            took_ms = 1e3 * (time.perf_counter() - started)
+            milvus.close()
+        except AnnError as error:
+            yield Finding(
+                "milvus", "wrong", str(error), "start it, or build again with the vectors elsewhere"
+            )
+            continue
+        yield Finding("milvus", "ok", f"{uri} answers in {took_ms:.0f} ms and holds {there} collections")

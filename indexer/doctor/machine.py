@@ -93,7 +93,18 @@ def libraries() -> Iterator[Finding]:
         if module not in OWNED_FOLDERS:
             yield Finding(distribution, "ok", metadata.version(distribution))
     yield Finding("sqlite", "ok", sqlite3.sqlite_version)
+    yield Finding("milvus", "ok", _milvus_set())
     yield Finding("training", "ok", _training_set())
+
+
+def _milvus_set() -> str:
+    try:
+        return f"pymilvus {metadata.version('pymilvus')} is installed"
+    except metadata.PackageNotFoundError:
+        return (
+            "pymilvus is not installed, and vectors in files do without; for `--vectors milvus://HOST:PORT`, "
+            "pip install 'saysee[milvus]'"
+        )
 
 
 def _training_set() -> str:

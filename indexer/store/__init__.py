@@ -17,6 +17,7 @@ from indexer.store.errors import (
     UnknownCollection,
     UnknownGeneration,
     UnknownItem,
+    VectorsUnreachable,
 )
 from indexer.store.generation import Generation, Hit, MediaFile, Place
 from indexer.store.history import current_generation
@@ -35,6 +36,7 @@ from indexer.store.manifest import (
     CollectionManifest,
     GenerationManifest,
     MapManifest,
+    MilvusManifest,
     Skipped,
 )
 from indexer.store.map import MapPoints
@@ -62,6 +64,7 @@ __all__ = [
     "MapPoints",
     "MediaFile",
     "MediaGone",
+    "MilvusManifest",
     "NoMap",
     "NoThumbnail",
     "NothingToRollBack",
@@ -73,6 +76,7 @@ __all__ = [
     "UnknownCollection",
     "UnknownGeneration",
     "UnknownItem",
+    "VectorsUnreachable",
     "current_generation",
     "find_generation",
     "list_generations",

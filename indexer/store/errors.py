@@ -5,6 +5,7 @@ StoreError
 ├── UnknownGeneration      no generation of that id
 ├── GenerationDamaged      a file is missing, altered or of another schema
 │   └── FingerprintMismatch    vectors and model do not belong together
+├── VectorsUnreachable     the vectors live in a Milvus that cannot be used now
 ├── GenerationClosed       asked after close()
 ├── UnknownCollection      neither images nor captions, or not in this generation
 ├── UnknownItem            no item of that id
@@ -36,6 +37,10 @@ class GenerationDamaged(StoreError):
 
 class FingerprintMismatch(GenerationDamaged):
     """The vectors of a generation were made by another bundle than the one beside them."""
+
+
+class VectorsUnreachable(StoreError):
+    """The vectors of a generation live in a Milvus that cannot be used now."""
 
 
 class GenerationClosed(StoreError):

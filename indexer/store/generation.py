@@ -26,10 +26,11 @@ from indexer.store.errors import (
     UnknownItem,
 )
 from indexer.store.items import Item, ItemsReader
-from indexer.store.layout import ITEMS_FILE, MAP_FILE, faiss_file
+from indexer.store.layout import ITEMS_FILE, MAP_FILE
 from indexer.store.manifest import CollectionManifest
 from indexer.store.map import read_map
 from indexer.store.soundness import check_generation
+from indexer.store.vectors import open_vectors
 
 THUMBNAIL_MIME = "image/webp"
 
@@ -74,7 +75,8 @@ class Generation:
         verify: bool = True,
         mapped: bool = False,
     ) -> None:
-        """Open the generation in `folder`; GenerationDamaged or FingerprintMismatch when it is not sound.
+        """Open the generation in `folder`; GenerationDamaged or FingerprintMismatch when it is not sound,
+        VectorsUnreachable when its vectors live in a Milvus that cannot be used now.
 
         `verify=False` skips the digests, for a caller that has just checked them. `mapped` leaves the vectors
         in their files, so that processes share them.
@@ -84,7 +86,7 @@ class Generation:
         self.id = self.manifest.id
         self.degraded: str | None = None
         self._checked_media: dict[tuple[str, str], tuple[int, int, int]] = {}
-        self._indices: dict[str, ann.AnnIndex] = {}
+        self._indices: dict[str, ann.VectorIndex] = {}
         roots = {name: _root(folder, part) for name, part in self.manifest.collections.items()}
         counts = {name: part.count for name, part in self.manifest.collections.items()}
         # Read now: a generation deleted while it serves keeps answering.
@@ -92,8 +94,8 @@ class Generation:
         self._items = ItemsReader(folder / ITEMS_FILE, roots)
         try:
             for name, part in self.manifest.collections.items():
-                self._indices[name] = ann.read(
-                    folder / faiss_file(name), device=device, threads=threads, mapped=mapped
+                self._indices[name] = open_vectors(
+                    folder, self.manifest, name, device=device, threads=threads, mapped=mapped
                 )
                 self._check_counts(name, part)
         except ann.NoGpu:

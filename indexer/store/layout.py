@@ -3,6 +3,7 @@
 index/
   CURRENT                   the id of the generation being served
   promotions.jsonl          every promotion and rollback, oldest first
+  milvus-owner              whose collections in a Milvus are this index's own; only where there are any
   build.lock promote.lock   held while a process builds or changes CURRENT; stale files mean nothing
   generations/<id>/         immutable once it carries this name; .tmp-* and .trash-* are leftovers
   embeddings/<fingerprint>/ vectors already computed; safe to delete
@@ -17,6 +18,7 @@ CURRENT = "CURRENT"
 PROMOTIONS = "promotions.jsonl"
 BUILD_LOCK = "build.lock"
 PROMOTE_LOCK = "promote.lock"
+MILVUS_OWNER = "milvus-owner"
 GENERATIONS = "generations"
 EMBEDDINGS = "embeddings"
 UNFINISHED_PREFIX = ".tmp-"

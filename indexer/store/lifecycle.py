@@ -10,13 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer import ann
-from indexer.store.errors import GenerationDamaged, NothingToRollBack, StoreError, UnknownGeneration
+from indexer.store.errors import (
+    GenerationDamaged,
+    NothingToRollBack,
+    StoreError,
+    UnknownGeneration,
+    VectorsUnreachable,
+)
 from indexer.store.generation import Generation
 from indexer.store.history import changing_current, current_generation, promoted_stack, set_current
 from indexer.store.layout import generation_folder, generation_ids
 from indexer.store.lookup import existing_index, known_generation, nothing_promoted
 from indexer.store.manifest import GenerationManifest, read_generation_manifest
 from indexer.store.soundness import altered_files, check_generation, unlisted_files
+from indexer.store.vectors import altered_vectors, check_vectors
+
+_UNFIT = (GenerationDamaged, UnknownGeneration, VectorsUnreachable)
+"""What keeps a generation from serving, so that another has to."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +62,8 @@ def open_index(
 
     Without a name a damaged current generation does not stop a start: the last one promoted before it that is
     sound opens instead, a warning is logged, and its `degraded` says why. With a name there is no such step.
-    Raises IndexNotFound, UnknownGeneration, GenerationDamaged (FingerprintMismatch among it), ann.NoGpu.
+    Raises IndexNotFound, UnknownGeneration, GenerationDamaged (FingerprintMismatch among it),
+    VectorsUnreachable, ann.NoGpu.
     """
     index = existing_index(path)
     if generation is not None:
@@ -66,7 +77,7 @@ def open_index(
         try:
             folder = known_generation(index, candidate)
             opened = Generation(folder, device=device, threads=threads, verify=verify, mapped=mapped)
-        except (GenerationDamaged, UnknownGeneration) as error:
+        except _UNFIT as error:
             _log.warning("Generation %s cannot serve: %s", candidate, error)
             first_error = first_error or error
             continue
@@ -103,7 +114,7 @@ def verify(path: Path | str, generation: str) -> list[str]:
         if problems := altered_files(folder, manifest) + unlisted_files(folder, manifest):
             return problems
         opened = Generation(folder, verify=False)
-    except GenerationDamaged as error:
+    except (GenerationDamaged, VectorsUnreachable) as error:
         return [str(error)]
     try:
         for name, part in manifest.collections.items():
@@ -112,18 +123,20 @@ def verify(path: Path | str, generation: str) -> list[str]:
                 opened.search(name, opened.vector(name, first.id)[None, :], 1)
         if manifest.map is not None:
             opened.map()
+        return altered_vectors(manifest)
     except (StoreError, ann.AnnError) as error:
         return [str(error)]
     finally:
         opened.close()
-    return []
 
 
 def promote(path: Path | str, generation: str) -> Change:
-    """Serve this generation from now on, once it is checked. UnknownGeneration, GenerationDamaged."""
+    """Serve this generation from now on, once it is checked.
+
+    UnknownGeneration, GenerationDamaged, VectorsUnreachable.
+    """
     index = existing_index(path)
-    folder = known_generation(index, generation)
-    check_generation(folder)
+    _check(index, generation)
     with changing_current(index):
         previous = current_generation(index)
         if previous != generation:
@@ -132,7 +145,7 @@ def promote(path: Path | str, generation: str) -> Change:
 
 
 def rollback(path: Path | str) -> Change:
-    """Serve again what was served before the current generation; one that is damaged or gone is passed over.
+    """Serve again what was served before the current generation; one that cannot serve now is passed over.
 
     NothingToRollBack when no sound one is left.
     """
@@ -142,16 +155,22 @@ def rollback(path: Path | str) -> Change:
         previous = current_generation(index)
         for candidate in promoted_stack(index)[-2::-1]:
             try:
-                check_generation(known_generation(index, candidate))
-            except (GenerationDamaged, UnknownGeneration) as error:
+                _check(index, candidate)
+            except _UNFIT as error:
                 unfit[candidate] = error
                 continue
             for passed, reason in unfit.items():
                 _log.warning("Generation %s cannot be rolled back to: %s", passed, reason)
             set_current(index, candidate, "rollback")
             return Change(candidate, previous)
-    passed_over = f" (damaged or gone: {', '.join(unfit)})" if unfit else ""
+    passed_over = f" (damaged, gone or out of reach: {', '.join(unfit)})" if unfit else ""
     raise NothingToRollBack(
         f"No sound generation was promoted in {index} before {previous or 'now'}{passed_over}: "
         f"`python -m indexer list --index {index}` shows what is there to promote."
     )
+
+
+def _check(index: Path, generation: str) -> None:
+    """Of all that can keep a generation from serving, whatever can be told without loading it; raises it."""
+    manifest, _ = check_generation(known_generation(index, generation))
+    check_vectors(manifest)

@@ -42,7 +42,7 @@ class CollectionManifest:
     parameters: dict[str, int]
     recall_at_10: float  # against exact search, over `recall_sample` queries
     recall_sample: int
-    bytes: int  # of the FAISS file
+    bytes: int  # of the FAISS file, or of the vectors in Milvus
     skipped: dict[str, Skipped]
     source: str  # what the operator named: a folder or a file
     root: str  # absolute
@@ -68,6 +68,23 @@ class MapManifest:
 
 
 @dataclass(frozen=True)
+class MilvusCollection:
+    """A collection of Milvus: its name there, the SHA-256 of its vectors (float32, in the order of rows)."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class MilvusManifest:
+    """Where the vectors live that are in no file: `milvus://HOST:PORT`, never with a secret."""
+
+    uri: str
+    metric: str
+    collections: dict[CollectionName, MilvusCollection]
+
+
+@dataclass(frozen=True)
 class GenerationManifest:
     """Everything a generation says of itself."""
 
@@ -80,6 +97,7 @@ class GenerationManifest:
     collections: dict[CollectionName, CollectionManifest]
     files: dict[str, FileRecord]
     map: MapManifest | None = None
+    milvus: MilvusManifest | None = None  # None: the vectors are FAISS files
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -116,6 +134,7 @@ def read_generation_manifest(folder: Path) -> GenerationManifest:
             for record in [_Fields(part, path, f"files.{name}.")]
         },
         map=_map(fields),
+        milvus=_milvus(fields),
     )
     if manifest.id != folder.name:
         raise GenerationDamaged(
@@ -171,6 +190,23 @@ def _map(fields: _Fields) -> MapManifest | None:
         method=told.get("method", str),
         seed=told.get("seed", int),
         points={name: points.get(name, int) for name in COLLECTIONS if name in points.document},
+    )
+
+
+def _milvus(fields: _Fields) -> MilvusManifest | None:
+    """None where the vectors are files; else every collection of the generation is in Milvus."""
+    if fields.document.get("milvus") is None:
+        return None
+    told = _Fields(fields.get("milvus", dict), fields.path, "milvus.")
+    there = told.get("collections", dict)
+    return MilvusManifest(
+        uri=told.get("uri", str),
+        metric=told.get("metric", str),
+        collections={
+            name: MilvusCollection(one.get("name", str), one.get("sha256", str))
+            for name, _ in fields.children("collections", COLLECTIONS)
+            for one in [_Fields(there.get(name), fields.path, f"milvus.collections.{name}.")]
+        },
     )
 
 

@@ -12,7 +12,8 @@ from indexer.store.errors import GenerationDamaged, RollbackLost
 from indexer.store.history import changing_current, promoted_stack
 from indexer.store.layout import EMBEDDINGS, GENERATIONS, TRASH_PREFIX, generation_folder, generation_ids
 from indexer.store.lookup import existing_index
-from indexer.store.manifest import read_generation_manifest
+from indexer.store.manifest import GenerationManifest, read_generation_manifest
+from indexer.store.vectors import drop_orphans_of
 from indexer.store.writer import sole_builder
 
 
@@ -33,7 +34,8 @@ def prune(
     """Delete all generations but `keep`: the current one, the one a rollback returns to, then the newest, and
     what cannot be served before what can.
 
-    Whether one can is seen by its manifest, and its files and their sizes; what is in them is not read. With
+    Whether one can is seen by its manifest, and its files and their sizes; what is in them is not read. What
+    they have in a Milvus goes with them, or at the next build with it where it is out of reach now. With
     `embeddings`, vectors of bundles that no kept generation holds are deleted too. RollbackLost, and nothing
     is deleted, when only `drop_rollback` would make room; IndexNotFound; BuildConflict while a build is at
     work.
@@ -53,11 +55,13 @@ def prune(
                 f"Keeping {keep} would delete {rollback}, which a rollback returns to: "
                 "keep at least 2, or say --drop-rollback."
             )
+        manifests = [one for one in (_manifest(index, name) for name in ranked) if one is not None]
         for generation in doomed:
             # Out of sight first: nobody can begin to open a generation that is half deleted.
             trash = index / GENERATIONS / f"{TRASH_PREFIX}{generation}"
             os.rename(generation_folder(index, generation), trash)
             shutil.rmtree(trash)
+        drop_orphans_of(index, manifests)
         vectors = _prune_embeddings(index, kept) if embeddings else []
     return Pruned(tuple(doomed), tuple(kept), current, rollback if rollback in kept else None, tuple(vectors))
 
@@ -71,14 +75,18 @@ def _is_broken(folder: Path) -> bool:
 
 
 def _prune_embeddings(index: Path, kept: Sequence[str]) -> list[str]:
-    used = set()
-    for generation in kept:
-        try:
-            used.add(read_generation_manifest(generation_folder(index, generation)).fingerprint)
-        except GenerationDamaged:  # which model it was cannot be known, and vectors only cost time
-            continue
+    # Of a damaged one it cannot be known which model it was, and vectors only cost time.
+    used = {one.fingerprint for one in (_manifest(index, name) for name in kept) if one is not None}
     folders = (index / EMBEDDINGS).iterdir() if (index / EMBEDDINGS).is_dir() else ()
     unused = sorted(folder for folder in folders if folder.name not in used)
     for folder in unused:
         shutil.rmtree(folder)
     return [folder.name for folder in unused]
+
+
+def _manifest(index: Path, generation: str) -> GenerationManifest | None:
+    """None where it is damaged."""
+    try:
+        return read_generation_manifest(generation_folder(index, generation))
+    except GenerationDamaged:
+        return None

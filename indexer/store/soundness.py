@@ -48,7 +48,9 @@ def altered_files(folder: Path, manifest: GenerationManifest) -> list[str]:
                 problems.append(f"{name} was altered after the build")
         except OSError as error:
             problems.append(f"{name} cannot be read ({error.strerror})")
-    needed = {ITEMS_FILE, f"{BUNDLE_FOLDER}/{MANIFEST}", *map(faiss_file, manifest.collections)}
+    needed = {ITEMS_FILE, f"{BUNDLE_FOLDER}/{MANIFEST}"}
+    if manifest.milvus is None:
+        needed.update(map(faiss_file, manifest.collections))
     if manifest.map is not None:
         needed.add(MAP_FILE)
     problems.extend(f"{name} has no digest in the manifest" for name in sorted(needed - set(manifest.files)))

@@ -12,15 +12,19 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from indexer.ann import AnnIndex
 from indexer.bundle import Bundle, open_bundle
 from indexer.collection import CollectionName
 from indexer.durable import fsync_file, fsync_folder, sha256_file
+from indexer.milvus import METRIC, Milvus, MilvusIndex, MilvusUnavailable
 from indexer.store.errors import BuildConflict
 from indexer.store.history import current_generation
 from indexer.store.items import ItemsWriter
@@ -43,8 +47,11 @@ from indexer.store.manifest import (
     FileRecord,
     GenerationManifest,
     MapManifest,
+    MilvusCollection,
+    MilvusManifest,
 )
 from indexer.store.map import MapPoints, write_map
+from indexer.store.vectors import collection_name, drop_orphans, owner_of
 
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -73,17 +80,27 @@ def sole_builder(index: Path) -> Iterator[None]:
 
 
 class GenerationWriter:
-    """Use as a context manager under `sole_builder`; without `commit` nothing stays."""
+    """Use as a context manager under `sole_builder`; without `commit` nothing stays.
 
-    def __init__(self, index: Path, bundle: Bundle) -> None:
+    With `milvus`, a connection that the caller closes, the vectors go there instead of into files.
+    """
+
+    def __init__(self, index: Path, bundle: Bundle, milvus: Milvus | None = None) -> None:
         self._index = index
         self._bundle = bundle
+        self.milvus = milvus
+        self._remote: dict[CollectionName, MilvusCollection] = {}
+        self._claimed: tuple[datetime, str] | None = None
         self._committed = False
         self._files: dict[str, FileRecord] = {}
         self._map: MapManifest | None = None
         self.folder = index / GENERATIONS / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}"
 
     def __enter__(self) -> GenerationWriter:
+        if self.milvus is not None:
+            drop_orphans(self._index, self.milvus)
+            # Collections are named after the generation, so its name cannot wait for its content.
+            self._claimed = self._new_id(secrets.token_hex(3))
         (self.folder / BUNDLE_FOLDER).mkdir(parents=True)
         self.items = ItemsWriter(self.folder / ITEMS_FILE)
         return self
@@ -94,6 +111,9 @@ class GenerationWriter:
         if not self._committed:
             self.items.abandon()
             shutil.rmtree(self.folder, ignore_errors=True)
+            if self.milvus is not None:
+                with suppress(MilvusUnavailable):  # then the next build does it
+                    drop_orphans(self._index, self.milvus)
 
     def add_index(self, collection: CollectionName, index: AnnIndex) -> int:
         """Write the FAISS file of a collection; its length in bytes."""
@@ -101,6 +121,16 @@ class GenerationWriter:
         digest = index.write(self.folder / name)
         self._files[name] = FileRecord(digest, (self.folder / name).stat().st_size)
         return self._files[name].bytes
+
+    def add_to_milvus(
+        self, collection: CollectionName, vectors_ND: NDArray[np.float32], kind: str
+    ) -> MilvusIndex:
+        """Put the vectors of a collection into Milvus and flush; the open index. AnnError."""
+        assert self.milvus is not None
+        assert self._claimed is not None
+        name = collection_name(owner_of(self._index), self._claimed[1], collection)
+        self._remote[collection] = MilvusCollection(name, self.milvus.fill(name, vectors_ND, kind))
+        return MilvusIndex(self.milvus.uri, name)
 
     def add_map(self, points: Mapping[CollectionName, MapPoints], method: str, seed: int) -> MapManifest:
         """Write the map; what the manifest will say of it."""
@@ -117,7 +147,7 @@ class GenerationWriter:
         self._record(ITEMS_FILE)
         self._place_bundle()
         fsync_folder(self.folder / BUNDLE_FOLDER)
-        now, generation = self._new_id()
+        now, generation = self._claimed or self._new_id(self._content())
         manifest = GenerationManifest(
             schema_version=SCHEMA_VERSION,
             id=generation,
@@ -128,6 +158,7 @@ class GenerationWriter:
             collections=collections,
             files=dict(sorted(self._files.items())),
             map=self._map,
+            milvus=MilvusManifest(self.milvus.uri, METRIC, self._remote) if self.milvus else None,
         )
         with (self.folder / MANIFEST).open("w", encoding="utf-8") as file:
             file.write(manifest.to_json())
@@ -162,16 +193,19 @@ class GenerationWriter:
             self._record(f"{BUNDLE_FOLDER}/{name}")
         open_bundle(self.folder / BUNDLE_FOLDER)  # what was copied is what was opened, or BundleError
 
-    def _new_id(self) -> tuple[datetime, str]:
-        """UTC time and a short hash of the content; later than every id there, whatever the clock says."""
+    def _content(self) -> str:
+        """A short hash of all files."""
         told = "".join(f"{name}:{record.sha256}\n" for name, record in sorted(self._files.items()))
-        content = hashlib.sha256(told.encode()).hexdigest()[:6]
+        return hashlib.sha256(told.encode()).hexdigest()[:6]
+
+    def _new_id(self, suffix: str) -> tuple[datetime, str]:
+        """UTC time and the suffix; later than every id there, whatever the clock says."""
         now = datetime.now(UTC).replace(microsecond=0)
         newest = next(iter(generation_ids(self._index)), None)
         if newest is not None:
             last = datetime.strptime(newest.split("-")[0], _STAMP).replace(tzinfo=UTC)
             now = max(now, last + timedelta(seconds=1))
-        return now, f"{now.strftime(_STAMP)}-{content}"
+        return now, f"{now.strftime(_STAMP)}-{suffix}"
 
 
 def _link(source: Path, target: Path, digest: str) -> bool:

@@ -14,7 +14,8 @@ from service.keys import KeysUnusable, load_keys
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-FINAL_STAGES = ("serve-cpu", "serve-gpu", "train")
+FINAL_STAGES = ("serve-cpu", "serve-gpu", "serve-milvus", "train")
+SERVING = ("serve", "serve-gpu", "serve-milvus")
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -61,7 +62,7 @@ def test_no_image_runs_as_root(stage: str) -> None:
     assert users[-1].partition(":")[0] not in {"0", "root"}
 
 
-@pytest.mark.parametrize("stage", ["serve-cpu", "serve-gpu"])
+@pytest.mark.parametrize("stage", ["serve-cpu", "serve-gpu", "serve-milvus"])
 def test_serving_images_ask_readyz_for_their_health(stage: str) -> None:
     (check,) = (rest for word, rest in inherited(stage) if word == "HEALTHCHECK")
     assert "/readyz" in check
@@ -70,7 +71,12 @@ def test_serving_images_ask_readyz_for_their_health(stage: str) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "extras"),
-    [("build-cpu", "cpu,map,otel"), ("build-gpu", "gpu,map,otel"), ("build-train", "cpu,train")],
+    [
+        ("build-cpu", "cpu,map,otel"),
+        ("build-gpu", "gpu,map,otel"),
+        ("build-milvus", "cpu,map,milvus,otel"),
+        ("build-train", "cpu,train"),
+    ],
 )
 def test_images_install_as_the_makefile_does(stage: str, extras: str) -> None:
     runs = [rest for word, rest in stages()[stage][1] if word == "RUN"]
@@ -99,12 +105,12 @@ def test_compose_builds_stages_that_exist() -> None:
 
 
 def test_compose_serves_to_this_machine_only_and_keeps_the_index() -> None:
-    for name in ("serve", "serve-gpu"):
+    for name in SERVING:
         service = compose()["services"][name]
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-        assert "index:/index" in service["volumes"]
+        (volume,) = (one for one in service["volumes"] if one.endswith(":/index"))
+        assert volume.partition(":")[0] in compose()["volumes"]
         assert service["read_only"] is True
-    assert "index" in compose()["volumes"]
 
 
 def test_nothing_of_ours_has_more_rights_than_it_needs() -> None:
@@ -126,10 +132,29 @@ def test_watching_is_pinned_and_kept_to_this_machine() -> None:
         assert all(line.endswith(":ro") for line in service["volumes"] if line.startswith("./"))
 
 
+def test_milvus_is_pinned_kept_inside_and_waited_for() -> None:
+    services = compose()["services"]
+    milvus = services["milvus"]
+    assert re.fullmatch(r"milvusdb/milvus:v\d+\.\d+\.\d+", milvus["image"])
+    assert "ports" not in milvus
+    assert "healthz" in milvus["healthcheck"]["test"][-1]
+    (kept,) = milvus["volumes"]
+    assert kept.partition(":")[0] in compose()["volumes"]
+    (etcd,) = milvus["configs"]
+    assert (etcd["source"] in compose()["configs"], etcd["target"]) == (
+        True,
+        milvus["environment"]["ETCD_CONFIG_PATH"],
+    )
+    for name in ("serve-milvus", "demo-milvus"):
+        assert services[name]["depends_on"] == {"milvus": {"condition": "service_healthy"}}
+        assert set(services[name]["profiles"]) <= set(milvus["profiles"])
+        assert services[name]["volumes"] == ["index-milvus:/index"]
+
+
 def test_prometheus_asks_services_that_exist() -> None:
     (job,) = yaml.safe_load((ROOT / "deploy" / "watch" / "prometheus.yml").read_text())["scrape_configs"]
     (names,) = job["dns_sd_configs"]
-    assert set(names["names"]) == {"serve", "serve-gpu"} < set(compose()["services"])
+    assert set(names["names"]) == set(SERVING) < set(compose()["services"])
     (key,) = compose()["services"]["prometheus"]["configs"]
     assert job["authorization"]["credentials_file"] == key["target"]
 
@@ -138,7 +163,7 @@ def test_compose_lets_everybody_read_by_saying_so() -> None:
     """The settings as the service reads them: the image listens everywhere, so something has to allow it."""
     pairs = [pair for word, rest in inherited("serve-cpu") if word == "ENV" for pair in rest.split()]
     image = dict(pair.split("=") for pair in pairs if pair.startswith("SAYSEE_"))
-    for name in ("serve", "serve-gpu"):
+    for name in SERVING:
         given = compose()["services"][name]["environment"]
         meant = {key: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value) for key, value in given.items()}
         fields = {key.removeprefix("SAYSEE_").lower(): value for key, value in {**image, **meant}.items()}
@@ -154,6 +179,8 @@ def test_the_demo_container_runs_the_commands_of_make_demo() -> None:
         return [[word for word in line.split() if re.fullmatch(r"--?[a-z-]+|[a-z]+", word)] for line in found]
 
     (script,) = compose()["services"]["demo"]["command"]
+    (in_milvus,) = compose()["services"]["demo-milvus"]["command"]
+    assert in_milvus.replace(" --vectors milvus://milvus:19530", "") == script != in_milvus
     demo = (ROOT / "Makefile").read_text().partition("# ---- the demo")[2]
     assert commands(script) == commands(demo.partition("# ---- the shipped model")[0])
     assert len(commands(script)) == 3

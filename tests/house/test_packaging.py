@@ -102,7 +102,7 @@ def closure(*extras: str) -> set[str]:
     ("room", "extras"),
     [
         ("service", ["cpu", "otel"]),
-        ("indexer", ["cpu", "map"]),
+        ("indexer", ["cpu", "map", "milvus"]),
         ("training", ["cpu", "train", "google", "ray"]),
     ],
 )
@@ -118,7 +118,13 @@ def test_every_import_is_declared(room: str, extras: list[str]) -> None:
 
 def test_every_declared_dependency_is_imported() -> None:
     extras = (
-        EXTRAS["cpu"] + EXTRAS["map"] + EXTRAS["train"] + EXTRAS["google"] + EXTRAS["ray"] + EXTRAS["otel"]
+        EXTRAS["cpu"]
+        + EXTRAS["map"]
+        + EXTRAS["milvus"]
+        + EXTRAS["train"]
+        + EXTRAS["google"]
+        + EXTRAS["ray"]
+        + EXTRAS["otel"]
     )
     declared = names(PROJECT["dependencies"] + extras)
     imported = {name for room in ROOMS for name in foreign_distributions(ROOT / room)}
@@ -140,13 +146,20 @@ def test_cpu_and_gpu_name_the_rivals_once_each() -> None:
     assert names(EXTRAS["gpu"]) == {"faiss-gpu", "onnxruntime-gpu"}
 
 
+def test_only_milvus_lite_brings_faiss_of_its_own() -> None:
+    """It wants faiss-cpu, so it may stand beside neither `gpu` nor anything that `gpu` is installed with."""
+    pytest.importorskip("milvus_lite", reason="the extra milvus-lite is not installed")
+    assert closure("milvus-lite") >= {"milvus-lite", "faiss-cpu"}
+    assert closure("map", "milvus", "otel", "dev") & {"milvus-lite", "faiss-cpu"} == set()
+
+
 def test_constraints_are_versions_only_and_cover_what_is_installed() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line)] == []
     pinned = {canonicalize_name(line.partition("==")[0]) for line in lines}
     assert len(pinned) == len(lines)
     installed = {canonicalize_name(found.name) for found in metadata.distributions()}
-    assert (closure("cpu", "map", "train", "dev") & installed) - pinned == set()
+    assert (closure("cpu", "map", "milvus", "milvus-lite", "train", "dev") & installed) - pinned == set()
 
 
 @pytest.mark.slow

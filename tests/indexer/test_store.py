@@ -637,7 +637,9 @@ class TestCurrent:
         second = add_generation(index, tiny_bundle, seed=1)
         promote(index, second)
         damage(index / "generations" / served / "items.sqlite")
-        with pytest.raises(NothingToRollBack, match=rf"before {second} \(damaged or gone: {served}\): "):
+        with pytest.raises(
+            NothingToRollBack, match=rf"before {second} \(damaged, gone or out of reach: {served}\): "
+        ):
             rollback(index)
         assert caplog.records == []
 

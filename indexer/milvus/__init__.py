@@ -1,0 +1,13 @@
+"""Vectors in Milvus: a collection keyed by row, filled once, then searched as an AnnIndex is."""
+
+from indexer.milvus.connection import (
+    MAX_K,
+    METRIC,
+    TOKEN_VARIABLE,
+    Milvus,
+    MilvusUnavailable,
+    checked_uri,
+)
+from indexer.milvus.index import MilvusIndex
+
+__all__ = ["MAX_K", "METRIC", "TOKEN_VARIABLE", "Milvus", "MilvusIndex", "MilvusUnavailable", "checked_uri"]
