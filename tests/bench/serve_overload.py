@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,23 +45,30 @@ class Offered:
     memory_mib: list[float] = field(default_factory=list)  # of the server, every half second
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--kind", choices=("clips", "pictures"), default="clips")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--times", type=float, default=10.0)
+    parser.add_argument(
+        "--warm-up", type=float, default=5.0, help="Seconds, and as many to measure the rate."
+    )
     parser.add_argument("--out", type=Path, default=Path("tests/bench/results/serve_overload.json"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with served(options.index) as server:
-        row = asyncio.run(measure(server, options.kind, options.seconds, options.times))
+        row = asyncio.run(measure(server, options.kind, options.seconds, options.times, options.warm_up))
     write(options.out, {"machine": machine(), "kind": options.kind, "seconds": options.seconds, **row})
 
 
-async def measure(server: Server, kind: str, seconds: float, times: float) -> dict[str, Any]:
+async def measure(
+    server: Server, kind: str, seconds: float, times: float, warm_up_seconds: float
+) -> dict[str, Any]:
     requests = queries(kind, server.media(kind, 64))
-    await closed_loop(server.port, requests, 16, 3.0)
-    capacity = len(await closed_loop(server.port, requests, 16, 5.0)) / 5.0
+    await closed_loop(server.port, requests, 16, warm_up_seconds)
+    capacity = len(await closed_loop(server.port, requests, 16, warm_up_seconds)) / warm_up_seconds
     before = server.memory_mib()
     offered = await open_loop(server, requests, times * capacity, seconds)
     ended = time.perf_counter()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import hostile_connections, soak, swaps
+from tests.bench import hostile_connections, serve_overload, soak, swaps
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +37,16 @@ def test_an_answer_that_mixes_two_generations_is_seen() -> None:
     )  # rounded otherwise, and one as near as the last
     for other in ({"a": 0.9, "b": 0.5}, {"a": 0.9, "b": 0.4, "c": 0.1}, {"a": 0.9, "d": 0.5, "c": 0.1}):
         assert not swaps.agree(other, one)
+
+
+def test_overload(index: Path, tmp_path: Path) -> None:
+    out = tmp_path / "overload.json"
+    run(serve_overload.main, f"--index {index} --seconds 3 --times 20 --warm-up 1 --out {out}")
+    result = json.loads(out.read_text())
+    assert result["statuses"].keys() <= {"200", "503"}
+    assert result["accepted_ms"]["p99"] < 1_000 * result["deadline_seconds"]
+    assert result["refused_without_retry_after"] == 0
+    assert sum(result["statuses"].values()) > 100
 
 
 def test_soak(index: Path, tmp_path: Path) -> None:
