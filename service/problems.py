@@ -62,7 +62,7 @@ PROBLEMS: dict[str, Problem] = {
         Problem(
             403,
             "key-refused",
-            "The key is not known",
+            "The key does not open this",
             "The key sent is none of this server's, or not one for this call.",
         ),
         Problem(

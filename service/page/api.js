@@ -6,6 +6,7 @@ export class Problem extends Error {
     super(body.detail || body.title || `The service answered ${status}.`);
     this.name = "Problem";
     this.status = status;
+    this.title = body.title;
     this.type = body.type || "about:blank";
     this.retryAfterSeconds = retryAfterSeconds;
   }

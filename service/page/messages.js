@@ -17,9 +17,9 @@ const MICROPHONE = {
 
 const TITLES = {
   400: "The service could not follow that", 401: "This service asks for a key", 403: "That is not allowed here",
-  404: "That is not in the collection", 409: "The index has just changed", 410: "Its file is gone", 411: "That is too large", 413: "That is too large",
+  404: "That is not in the collection", 410: "Its file is gone", 411: "That is too large", 413: "That is too large",
   415: "Neither a sound nor a picture", 422: "Nothing to search with in there", 429: "A little too fast",
-  503: "The service is not ready just now",
+  500: "The service stumbled", 503: "The service is not ready just now",
 };
 
 // Only these get better by waiting or asking once more; the others ask for something else.
@@ -53,7 +53,7 @@ export function explain(error) {
   }
   if (error instanceof Problem && error.type in KINDLY) return { ...KINDLY[error.type], retry: false };
   if (error instanceof Problem) {
-    return { title: TITLES[error.status] ?? "The service stumbled", detail: error.message,
+    return { title: TITLES[error.status] ?? error.title ?? TITLES[500], detail: error.message,
       retry: WORTH_ANOTHER_TRY.has(error.status), retryAfterSeconds: error.retryAfterSeconds };
   }
   return { title: "Something on this page went wrong", detail: error.message, retry: true };

@@ -16,8 +16,9 @@ function say(text) {
   byId("status").textContent = text;
 }
 
+/** In the service's own words where it has some: those of the search page are about searching. */
 function complain(error) {
-  const { title, detail } = explain(error);
+  const { title, detail } = error instanceof api.Problem && error.title ? { title: error.title, detail: error.message } : explain(error);
   byId("trouble").replaceChildren(element("b", {}, title), detail);
 }
 
@@ -71,17 +72,18 @@ function row(one, serving, rollback) {
     left ? element("span", {}, `${left.toLocaleString("en")} files left out`) : null,
   ] : [];
   const promote = one.serving ? null : element("button", { type: "button", class: "button", "aria-label": `Promote ${one.id}` }, "Promote");
-  promote?.addEventListener("click", () => ask(`Serve ${one.id}?`,
+  promote?.addEventListener("click", () => ask(`Serve ${one.id}?`, one.problem,
     `It holds ${holds || "what its damaged manifest does not say"} and takes the place of ${serving}. It is loaded, verified and tried aside first; if it fails, nothing changes.`,
     "Promote it", `${one.id} serves now.`, () => api.promote(one.id, key)));
   return element("li", { class: one.serving ? "generation serving" : "generation" },
-    element("h3", {}, one.id, ...badges), element("p", { class: "facts" }, ...facts), promote,
-    one.problem ? element("p", { class: "problem" }, one.problem) : null);
+    element("h3", {}, one.id, ...badges), element("p", { class: "facts" }, ...facts),
+    one.problem ? element("p", { class: "problem" }, one.problem) : null, promote);
 }
 
-/** Asks, and does it on yes. Esc and the other button are no. */
-function ask(title, words, yes, done, work) {
+/** Asks, and does it on yes. Esc and the other button are no. problem: what is wrong with what would serve, if anything. */
+function ask(title, problem, words, yes, done, work) {
   byId("confirm-title").textContent = title;
+  byId("confirm-problem").textContent = problem ?? "";
   byId("confirm-words").textContent = words;
   byId("confirm-yes").textContent = yes;
   const dialog = byId("confirm");
@@ -102,7 +104,7 @@ byId("confirm-no").addEventListener("click", () => byId("confirm").close());
 byId("refresh").addEventListener("click", async () => {
   if (await attempt()) say("Up to date.");
 });
-byId("rollback").addEventListener("click", () => ask(`Roll back to ${list.rollback}?`,
+byId("rollback").addEventListener("click", () => ask(`Roll back to ${list.rollback}?`, null,
   `It served before ${list.serving}, model and index together, and takes its place again.`,
   "Roll back", `${list.rollback} serves again.`, () => api.rollback(key)));
 byId("door").addEventListener("submit", async (event) => {
