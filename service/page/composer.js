@@ -2,7 +2,8 @@
 // something is wrong. Modes: idle, asking (for the microphone), recording, searching. A press held down records until it
 // is let go; a short one until the next.
 
-import { byId, element, icon } from "./dom.js";
+import { byId, element } from "./dom.js";
+import { icon } from "./icons.js";
 import { keyField } from "./keyring.js";
 import { clock } from "./player.js";
 import { startRecording } from "./recorder.js";

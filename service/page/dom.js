@@ -13,17 +13,6 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
-/** An icon of icons.svg. It says nothing to a screen reader: what it stands beside, or is inside, carries the name. */
-export function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `/page/icons.svg#${name}`);
-  svg.append(use);
-  return svg;
-}
-
 export function byId(id) {
   return document.getElementById(id);
 }

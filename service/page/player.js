@@ -1,7 +1,8 @@
 // A player small enough for a list: play button, waveform that fills as it plays, and a real slider over it for seeking.
 // One sound at a time in the whole page: starting one stops the other.
 
-import { element, icon } from "./dom.js";
+import { element } from "./dom.js";
+import { icon, redraw } from "./icons.js";
 
 const playing = new WeakMap();
 const audio = new Audio();
@@ -67,7 +68,7 @@ export function createPlayer({ url, name, wave, seconds }) {
     show(state) {
       node.dataset.state = state;
       const playing = state === "playing";
-      face.firstChild.setAttribute("href", `/page/icons.svg#${playing ? "pause" : "play"}`);
+      redraw(face, playing ? "pause" : "play");
       button.setAttribute("aria-label", `${playing ? "Pause" : "Play"}: ${name}`);
       if (state === "failed") time.textContent = "cannot be played";
     },

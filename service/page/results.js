@@ -4,8 +4,9 @@
 import { mediaUrl, thumbnailUrl } from "./api.js";
 import { nameOf, wordsOf } from "./catalogue.js";
 import { closenessMark } from "./closeness.js";
-import { element, icon } from "./dom.js";
+import { element } from "./dom.js";
 import { fromItem, urlOf } from "./history.js";
+import { icon } from "./icons.js";
 import { createPlayer } from "./player.js";
 import { openViewer, viewable, zoomButton } from "./viewer.js";
 

@@ -3,7 +3,8 @@
 import { aboutIndex, holdings } from "./about.js";
 import * as api from "./api.js";
 import { nameOf, remember, wordsOf } from "./catalogue.js";
-import { byId, element, icon } from "./dom.js";
+import { byId, element } from "./dom.js";
+import { icon } from "./icons.js";
 import { itemLink, thumbnail } from "./results.js";
 
 const SHOWN = 8;

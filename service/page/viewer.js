@@ -3,7 +3,8 @@
 
 import { mediaUrl } from "./api.js";
 import { nameOf, wordsOf } from "./catalogue.js";
-import { byId, element, icon } from "./dom.js";
+import { byId, element } from "./dom.js";
+import { icon } from "./icons.js";
 
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
