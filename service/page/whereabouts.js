@@ -1,5 +1,6 @@
 // Where a query lies among everything else: a glance at the map beside the results, which opens the map itself.
 
+import { aboutIndex } from "./about.js";
 import { byId } from "./dom.js";
 import { drawMap, loadMap, standOf, WHOLE } from "./map.js";
 import { openMap, setUpMap } from "./mapview.js";
@@ -31,17 +32,26 @@ export function setUpWhereabouts(follow, onTrouble) {
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   setUpMap();
 
+  /** Offers the map where the index that is served has one. */
+  function offer(about) {
+    generation = about.generation;
+    byId("map-open").hidden = !about.map;
+  }
+
+  /** The map of what is served, if there is one: it is asked for only where the index says so. */
+  async function mapBeside(answer) {
+    const about = await aboutIndex(answer.generation);
+    offer(about);
+    return about.map ? loadMap(generation) : null;
+  }
+
   return {
-    /** Offers the map where the index that is served has one. */
-    offer(about) {
-      generation = about.generation;
-      byId("map-open").hidden = !about.map;
-    },
+    offer,
     /** The query of these results among everything; without a map, or with no hit on it, nothing. */
     async show(step, answer) {
       const mine = (now = {});
       const box = byId("whereabouts");
-      const map = await loadMap(answer.generation).catch(() => null); // an addition: results stand without it
+      const map = await mapBeside(answer).catch(() => null); // an addition: results stand without it
       if (now !== mine) return;
       const stand = map ? standOf(map, step, answer) : undefined;
       now = stand ? { map, stand } : {};

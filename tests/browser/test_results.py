@@ -201,6 +201,8 @@ def pictures_alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_an_index_without_captions_or_map_serves_what_it_has(browser: Any, pictures_alone: str) -> None:
     with browser.new_context(viewport={"width": 1280, "height": 860}, permissions=["microphone"]) as context:
         page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
         page.goto(pictures_alone)
         expect(page.locator("#samples a")).to_have_count(8)
         expect(page.locator("#holdings")).to_have_text("14 pictures")
@@ -209,7 +211,9 @@ def test_an_index_without_captions_or_map_serves_what_it_has(browser: Any, pictu
         expect(page.get_by_role("radio", name="Spoken captions")).to_be_disabled()
         page.locator("#samples a").first.click()  # its neighbours are pictures, as there is nothing else
         expect(page.locator("#hits .picture")).not_to_have_count(0)
+        page.wait_for_load_state("networkidle")
         expect(page.locator("#whereabouts")).to_be_hidden()
+        assert not [one for one in asked if "/v1/map" in one], "the index has said that it has none"
 
         page.goto(f"{pictures_alone}/?from=images/scene-05&find=captions")
         expect(page.get_by_role("alert")).to_contain_text("There are no spoken captions here")
