@@ -83,7 +83,7 @@ const voiceName = (voice) => String(voice).replace(/^[a-z]+:/, "");
 export function renderFoot(node, answer, elapsedMs) {
   const words = { decode: "decoding", queue: "waiting", encode: "encoding", search: "searching" };
   const parts = Object.entries(answer.timings_ms ?? {})
-    .filter(([, value]) => typeof value === "number")
+    .filter(([, value]) => value >= 0.05) // 0 is a stage that it did not go through; less than this would read as 0.0
     .map(([stage, value]) => `${words[stage] ?? stage} ${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
   node.replaceChildren(
     element("span", {}, `Answered in ${Math.round(elapsedMs)} ms${parts.length ? `: ${parts.join(", ")}` : ""}`),

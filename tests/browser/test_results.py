@@ -73,6 +73,14 @@ def test_a_picture_is_seen_large_and_arrow_keys_go_on(open_page: OpenPage) -> No
         expect(viewer.get_by_role("button", name="Next picture")).to_be_hidden()
 
 
+def test_the_foot_names_only_stages_that_the_query_went_through(open_page: OpenPage) -> None:
+    with open_page(PICTURES_LIKE_5) as page:
+        foot = page.locator("#foot")
+        expect(foot).to_contain_text(re.compile(r"^Answered in \d+ ms"))
+        expect(foot).not_to_contain_text("decoding")
+        expect(foot).not_to_contain_text("encoding")
+
+
 def test_closeness_is_said_in_words_and_explained(open_page: OpenPage) -> None:
     with open_page(CAPTIONS_OF_5) as page:
         marks = page.locator("#hits .closeness")
