@@ -11,10 +11,11 @@ import { pushToTalk } from "./talk.js";
 import { liveMeter } from "./waveform.js";
 
 const SHORT_PRESS_MS = 450;
+const UNTOLD_SECONDS = 8; // long enough for a sentence; a service that listens for less says so in its answer
 const TOUCH_ALONE = window.matchMedia("(hover: none)");
 const LABELS = { idle: "Press and speak", asking: "Waiting for the microphone", recording: "Stop and search", searching: "Searching" };
 
-/** maxSeconds() is asked at each start, for limits may arrive late. Gives {mode, complain, clear, discard}. */
+/** maxSeconds() is asked at each start, for limits may arrive late; until then it is undefined. Gives {mode, complain, clear, discard}. */
 export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, onCancel, announce }) {
   const box = byId("composer");
   const button = byId("record");
@@ -29,10 +30,15 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
   function mode(name) {
     box.dataset.mode = name;
     label();
-    byId("record-note").textContent = name === "idle" ? `or hold it${TOUCH_ALONE.matches ? "" : ", or the space bar"}; up to ${maxSeconds()} seconds` : "";
+    byId("record-note").textContent = name === "idle" ? note() : "";
     byId("live").hidden = name !== "recording";
     byId("searching").hidden = name !== "searching";
     for (const one of [byId("choose"), byId("file")]) one.disabled = name === "recording" || name === "asking";
+  }
+
+  function note() {
+    const most = maxSeconds() ? `; up to ${maxSeconds()} seconds` : "";
+    return `or hold it${TOUCH_ALONE.matches ? "" : ", or the space bar"}${most}`;
   }
 
   function label() {
@@ -88,7 +94,7 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
     clear();
     onStart();
     mode("asking");
-    const limit = maxSeconds();
+    const limit = maxSeconds() ?? UNTOLD_SECONDS;
     const mine = (turn += 1);
     try {
       const started = await startRecording({
@@ -99,7 +105,7 @@ export function createComposer({ maxSeconds, onRecording, onTrouble, onStart, on
           byId("elapsed").textContent = `${clock(elapsed)} of ${clock(limit)}`;
           meter.push(level);
         },
-        onLimit: () => announce(`Stopped at ${limit} seconds, the longest this service listens to.`),
+        onLimit: () => announce(`Stopped at ${limit} seconds${maxSeconds() ? ", the longest this service listens to" : ""}.`),
       });
       if (mine === turn) {
         session = { ...started, turn: mine, since: performance.now() };

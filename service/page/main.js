@@ -22,8 +22,8 @@ import { picture, squeeze } from "./waveform.js";
 import { setUpWhereabouts } from "./whereabouts.js";
 
 const TITLE = document.title;
-// What holds until the service has said what does.
-const limits = { max_seconds: 8, max_body_bytes: Infinity, max_k: Infinity, max_page: 50 };
+// What holds until the service has said what does. How long it listens (max_seconds) nobody knows until then.
+const limits = { max_body_bytes: Infinity, max_k: Infinity, max_page: 50 };
 let ongoing = null;
 let welcomed = false;
 

@@ -7,7 +7,10 @@ import { createPlayer } from "./player.js";
 import { thumbnail } from "./results.js";
 import { openViewer, viewable } from "./viewer.js";
 
-/** own: {modality, url, name, seconds, wave, recorded}. told: the `query` part of the service's answer. */
+/**
+ * own: {modality, url, name, seconds, wave, recorded}. told: the `query` part of the service's answer. maxSeconds: how long
+ * the service listens, where that is known.
+ */
 export function renderOwn(panel, own, told, maxSeconds) {
   const seconds = own.seconds ?? told.seconds;
   const heard = own.modality === "speech";
@@ -16,7 +19,8 @@ export function renderOwn(panel, own, told, maxSeconds) {
     ? createPlayer({ url: own.url, name: own.recorded ? "your recording" : own.name, wave: own.wave, seconds })
     : enlargeable(element("img", { src: own.url, alt: `Your picture ${own.name}` }), () => ({ url: own.url, name: `Your picture ${own.name}` }));
   body.querySelector("img")?.addEventListener("error", () => body.replaceWith(element("p", {}, "A picture of a kind that this browser cannot show.")));
-  const note = told.truncated ? `Only the first ${maxSeconds} seconds were listened to.` : null;
+  const heardPart = maxSeconds ? `the first ${maxSeconds} seconds were` : "its beginning was";
+  const note = told.truncated ? `Only ${heardPart} listened to.` : null;
   fill(panel, title, body, note ?? (own.recorded ? null : own.name));
 }
 

@@ -338,8 +338,12 @@ def test_a_service_that_still_starts_is_waited_for(open_page: OpenPage) -> None:
     with open_page(before=not_yet, expected=("503",)) as page:
         expect(page.get_by_role("alert")).to_contain_text("The index is being opened.")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        note = page.locator("#record-note")
+        expect(note).to_contain_text("hold it")
+        expect(note).not_to_contain_text("seconds")  # nobody knows yet how many
         ready.append(True)
         expect(page.locator("#samples a")).to_have_count(8)
+        expect(note).to_contain_text("up to 8 seconds")
         expect(page.get_by_role("alert")).to_be_empty()
 
 
