@@ -11,8 +11,8 @@ function use(key) {
 /** A field for the key and a button; given one, `done` is called. */
 export function keyField(done) {
   const field = element("input", { type: "password", class: "key-field", id: "key", name: "key", required: true, autocomplete: "off",
-    spellcheck: false, "aria-label": "Key for this service" });
-  const form = element("form", { class: "alert-ways key-form" }, field, element("button", { class: "button" }, "Use this key"));
+    spellcheck: false });
+  const form = element("form", { class: "alert-ways key-form" }, element("label", { for: "key" }, "Key for this service"), field, element("button", { class: "button" }, "Use this key"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const key = field.value.trim();

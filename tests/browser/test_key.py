@@ -88,5 +88,6 @@ def test_the_field_fits_and_axe_finds_no_fault(page: Any, guarded: str, width: i
     page.emulate_media(reduced_motion="reduce")
     page.goto(guarded)
     expect(page.get_by_label("Key for this service")).to_be_visible()
+    expect(page.get_by_text("Key for this service", exact=True)).to_be_visible()
     assert not wide(page)
     assert not faults(page)

@@ -111,12 +111,12 @@ def test_a_list_is_heard_by_walking_through_it(open_page: OpenPage) -> None:
         page.keyboard.press("Shift+Tab")
         expect(players.nth(1)).to_have_attribute("data-state", "paused")
 
-        page.get_by_role("checkbox", name="Play on Tab").uncheck()
+        page.get_by_role("checkbox", name="Tab key plays them").uncheck()
         tab_to(page, "#hits .play")
         page.wait_for_timeout(1200)
         assert page.locator("[data-state=playing]").count() == 0
         page.reload()
-        expect(page.get_by_role("checkbox", name="Play on Tab")).not_to_be_checked()
+        expect(page.get_by_role("checkbox", name="Tab key plays them")).not_to_be_checked()
 
 
 def test_nothing_sounds_by_mouse_unasked(open_page: OpenPage) -> None:
