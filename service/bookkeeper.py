@@ -33,6 +33,8 @@ _CLOSE = (b"connection", b"close")  # so that the client's next request goes to 
 _STOPPED = "This server has stopped before the request was answered; another one may."
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ASKED_ALL_THE_TIME = frozenset({"/livez", "/readyz", "/metrics"})
+_PARTS_OF_PAGES = frozenset({"/page", "/docs/assets"})  # dozens each time that a page is opened
+_TOLD_IF_THEY_FAIL = _ASKED_ALL_THE_TIME | _PARTS_OF_PAGES
 
 
 class Bookkeeper:
@@ -105,7 +107,7 @@ class Bookkeeper:
         for query in account.queries:
             for stage, ms in query.gone_through.items():
                 self._metrics.stage_seconds.labels(stage).observe(ms / 1000)
-        level = logging.DEBUG if route in _ASKED_ALL_THE_TIME and status < 400 else logging.INFO
+        level = logging.DEBUG if route in _TOLD_IF_THEY_FAIL and status < 400 else logging.INFO
         if log.isEnabledFor(level):
             went_through = longest(account.queries).gone_through
             told = event(

@@ -68,7 +68,8 @@ def test_a_query_is_one_line_that_says_all(client: TestClient, told: Told) -> No
         ),
         ("GET", "/wp-admin%0A.php", b"", {"route": "unmatched", "problem": "no-such-address"}),
         ("BREW", "/v1/index", b"", {"method": "other", "status": 405}),
-        ("GET", "/page/main.js", b"", {"route": "/page", "status": 200}),
+        ("GET", "/page/nothing.js", b"", {"route": "/page", "status": 404}),
+        ("GET", "/docs", b"", {"route": "/docs", "status": 200}),
         ("GET", "/v1/items/images/scene-0/neighbours", b"", {"modality": "image", "status": 200}),
         ("GET", "/livez?x=1", b"", {"route": "/livez", "status": 400}),
     ],
@@ -83,9 +84,14 @@ def test_every_request_is_told_by_its_route(
 
 
 def test_what_is_asked_all_the_time_is_not_told(client: TestClient, told: Told) -> None:
-    for path in ("/livez", "/readyz", "/metrics"):
-        assert client.get(path).status_code == 200
+    for path in ("/livez", "/readyz", "/metrics", "/page/main.js", "/docs/assets/swagger-ui.css"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        if "etag" in answer.headers:
+            again = client.get(path, headers={"if-none-match": answer.headers["etag"]})
+            assert again.status_code == 304
     assert told() == []
+    assert 'saysee_requests_total{method="GET",route="/page",status="304"}' in client.get("/metrics").text
 
 
 @pytest.mark.parametrize("asked", ["6ba7b810-9dad-11d1-80b4-00c04fd430c8", "Root=1-67891233-abc", "a" * 128])
