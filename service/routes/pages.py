@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -59,6 +60,15 @@ async def problem(request: Request, name: str) -> ProblemKind | Response:
     return ProblemKind(type=known.type, title=known.title, status=known.status, about=known.about)
 
 
+def _moved(to: str) -> Callable[[Request], Awaitable[Response]]:
+    """For an address with a slash too many: nothing of what was asked goes into where it leads."""
+
+    async def moved(request: Request) -> Response:
+        return RedirectResponse(to, 308)
+
+    return moved
+
+
 def install(app: FastAPI, page: Path = PAGE) -> None:
     """Serve the page at / and /page/, the operator's at /operator, and Swagger UI at /docs from assets that
     fastapi-offline carries.
@@ -83,6 +93,8 @@ def install(app: FastAPI, page: Path = PAGE) -> None:
     app.add_route("/operator", operator, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
     app.add_route("/docs/start.js", start, include_in_schema=False)
+    for page_address in ("/operator", "/docs"):
+        app.add_route(f"{page_address}/", _moved(page_address), include_in_schema=False)
     assets = Path(str(files("fastapi_offline") / "static"))
     app.mount("/docs/assets", StaticFiles(directory=assets))
     app.mount("/page", static)

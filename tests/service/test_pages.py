@@ -53,6 +53,17 @@ def test_everything_the_page_names_is_there(client: TestClient, page: str) -> No
             assert answer.headers["content-type"].startswith("text/javascript")
 
 
+@pytest.mark.parametrize("page", ["/operator", "/docs"])
+def test_a_slash_too_many_leads_to_the_page_and_nowhere_else(client: TestClient, page: str) -> None:
+    for asked in (f"{page}/", f"{page}/?next=//elsewhere.example", f"{page}/?"):
+        answer = client.get(asked, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (308, page)
+    assert client.head(f"{page}/", follow_redirects=False).status_code == 308
+    assert client.get(f"{page}/").text == client.get(page).text
+    for wrong in (f"//elsewhere.example{page}/", f"{page}//", f"{page}//elsewhere.example"):
+        assert client.get(f"http://localhost{wrong}", follow_redirects=False).status_code == 404, wrong
+
+
 def test_the_openapi_page_needs_no_other_host(client: TestClient) -> None:
     text = client.get("/docs").text
     assert "http" not in text
