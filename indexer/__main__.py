@@ -60,7 +60,7 @@ def build_command(
         str,
         typer.Option(
             metavar="WHERE",
-            help="Where vectors live: faiss, which are files of the index, or milvus://HOST:PORT (with TLS "
+            help="Where vectors live: faiss (files in the index) or milvus://HOST:PORT (with TLS "
             "milvus+https://HOST:PORT; the variable SAYSEE_MILVUS_TOKEN holds its token).",
         ),
     ] = "faiss",

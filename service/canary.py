@@ -68,6 +68,7 @@ class Canary:
             yield
         finally:
             overdue.cancel()
+            overdue.join()  # what it may have begun to say comes before what follows
 
     def _overdue(self) -> None:
         sentence = f"The golden pair did not come through within {self._patience_seconds:g} s."

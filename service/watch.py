@@ -21,7 +21,7 @@ from indexer.ann import AnnError
 from indexer.bundle import BundleError, read_golden
 from indexer.encoder import Encoder, EncoderError
 from indexer.media import MediaError, MediaLimits
-from indexer.store.history import promoted_stack
+from indexer.store.history import changing_current, promoted_stack, set_current
 from indexer.store.layout import CURRENT
 from service.admission import Pace
 from service.canary import Canary, CanaryFailed, send_canary
@@ -59,6 +59,9 @@ class Keeper:
             max_workers=1, thread_name_prefix="generation-owner", initializer=step_back
         )
         self._seen: tuple[int, ...] | None = None
+        self._is_out_of_reach = (
+            False  # what should serve, for the server that has its vectors does not answer
+        )
         self.refused: dict[str, str] = {}  # why, by generation; replaced whole, never changed: others read it
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
@@ -92,6 +95,8 @@ class Keeper:
                 if time.monotonic() >= canary_due:
                     await self._on_owner(self._canary.send)
                     canary_due = time.monotonic() + self._settings.canary_seconds
+                    if self._is_out_of_reach:
+                        self._seen = None  # it is tried again as often as a canary is sent
             except Exception:
                 log.exception("Watching %s failed; it goes on.", self._index)
 
@@ -118,6 +123,7 @@ class Keeper:
                 continue
             self._take_up(snapshot)
             self._warm(snapshot.encoder.warming())  # while it serves: no start waits for it
+            self._is_out_of_reach = isinstance(first_error, store.VectorsUnreachable)
             if first_error is not None:
                 self.readiness.degrade(
                     "generation", f"Generation {generation} serves in place of {candidates[0]}: {first_error}"
@@ -225,8 +231,9 @@ class Keeper:
         try:
             snapshot = serving if change.generation == serving.id else self._load_or_refuse(change.generation)
         except BaseException:
-            if change.previous is not None:
-                store.promote(self._index, change.previous)
+            if change.previous is not None:  # as it was, whether or not it would be taken up today
+                with changing_current(self._index):
+                    set_current(self._index, change.previous, "promote")
             raise
         return self._swap_to(snapshot, serving)
 
@@ -256,6 +263,7 @@ class Keeper:
         if mark == self._seen:
             return
         self._seen = mark
+        self._is_out_of_reach = False
         wanted = store.current_generation(self._index)
         serving = self._serving()
         if wanted is None:
@@ -266,6 +274,7 @@ class Keeper:
             try:
                 self._take_up(self._load_or_refuse(wanted))
             except (GenerationRefused, store.UnknownGeneration) as error:
+                self._is_out_of_reach = isinstance(error.__cause__, store.VectorsUnreachable)
                 self.readiness.degrade("generation", str(error))
 
     def _mark(self) -> tuple[int, ...] | None:

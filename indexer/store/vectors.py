@@ -18,7 +18,8 @@ from indexer.collection import COLLECTIONS, CollectionName
 from indexer.durable import fsync_folder
 from indexer.milvus import Milvus, MilvusIndex, MilvusUnavailable
 from indexer.store.errors import GenerationDamaged, VectorsUnreachable
-from indexer.store.layout import MILVUS_OWNER, faiss_file, generation_ids
+from indexer.store.history import current_generation
+from indexer.store.layout import MILVUS_CLAIMS, MILVUS_OWNER, faiss_file, generation_ids
 from indexer.store.manifest import GenerationManifest
 
 _log = logging.getLogger(__name__)
@@ -90,13 +91,14 @@ def collection_name(owner: str, generation: str, collection: CollectionName) -> 
 def owner_of(index: Path) -> str:
     """The name of this index in a Milvus, 12 hexadecimal digits; made when there is none. Under the lock.
 
-    Its file holds its own inode, which a copy of the index has not: the copy gets another name, and never
-    drops what belongs to the first.
+    Its file holds its own inode, which a copy of the index has not, or has under two names when it was made
+    of hard links: a copy gets another name, and never drops what belongs to the first.
     """
     path = index / MILVUS_OWNER
     try:
         owner, inode = path.read_text(encoding="ascii").split()
-        if inode == str(path.stat().st_ino) and re.fullmatch(r"[0-9a-f]{12}", owner):
+        status = path.stat()
+        if status.st_nlink == 1 and inode == str(status.st_ino) and re.fullmatch(r"[0-9a-f]{12}", owner):
             return owner
     except (OSError, ValueError):
         pass
@@ -111,13 +113,29 @@ def owner_of(index: Path) -> str:
     return owner
 
 
+def claim(index: Path, name: str) -> None:
+    """Write down that this index is about to make a collection: what is not written down is never dropped, so
+    that a snapshot of an index knows nothing of what the first one makes later. Under the lock.
+    """
+    with (index / MILVUS_CLAIMS).open("a", encoding="ascii") as file:
+        file.write(f"{name}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fsync_folder(index)
+
+
 def drop_orphans(index: Path, milvus: Milvus) -> None:
     """Delete those collections of this index that belong to no generation there is. Only under the lock."""
-    kept = {one.replace("-", "_") for one in generation_ids(index)}
+    there, current = generation_ids(index), current_generation(index)
+    if current is not None and current not in there:
+        return  # not all of the generations can be seen at this moment
+    kept = {one.replace("-", "_") for one in there}
     ours = re.compile(rf"saysee_{owner_of(index)}_(\d{{8}}T\d{{6}}_[0-9a-f]{{6}})_({'|'.join(COLLECTIONS)})")
+    claims = index / MILVUS_CLAIMS
+    claimed = set(claims.read_text(encoding="ascii").split()) if claims.exists() else set()
     for name in milvus.names():
         found = ours.fullmatch(name)
-        if found and found.group(1) not in kept:
+        if found and found.group(1) not in kept and name in claimed:
             milvus.drop(name)
 
 

@@ -20,7 +20,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.ann import AnnIndex
+from indexer.ann import AnnError, AnnIndex
 from indexer.bundle import Bundle, open_bundle
 from indexer.collection import CollectionName
 from indexer.durable import fsync_file, fsync_folder, sha256_file
@@ -51,7 +51,7 @@ from indexer.store.manifest import (
     MilvusManifest,
 )
 from indexer.store.map import MapPoints, write_map
-from indexer.store.vectors import collection_name, drop_orphans, owner_of
+from indexer.store.vectors import claim, collection_name, drop_orphans, owner_of
 
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -129,8 +129,13 @@ class GenerationWriter:
         assert self.milvus is not None
         assert self._claimed is not None
         name = collection_name(owner_of(self._index), self._claimed[1], collection)
+        claim(self._index, name)
         self._remote[collection] = MilvusCollection(name, self.milvus.fill(name, vectors_ND, kind))
-        return MilvusIndex(self.milvus.uri, name)
+        index = MilvusIndex(self.milvus.uri, name)
+        if index.count != len(vectors_ND):  # a block that was sent again, because the answer was lost
+            index.close()
+            raise AnnError(f"Milvus holds {index.count} of {len(vectors_ND)} {collection}: build again.")
+        return index
 
     def add_map(self, points: Mapping[CollectionName, MapPoints], method: str, seed: int) -> MapManifest:
         """Write the map; what the manifest will say of it."""

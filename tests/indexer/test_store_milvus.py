@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -27,12 +29,14 @@ from indexer.store import (
 )
 from indexer.store.layout import MILVUS_OWNER
 from indexer.store.manifest import read_generation_manifest
+from indexer.store.vectors import claim, collection_name, drop_orphans, owner_of
 from tests.fixtures.milvus_server import MilvusServer, milvus_server
 from tests.fixtures.pairs import Pairs, make_pairs
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import cast
 from indexer.build import build
 from indexer.milvus import Milvus
 from indexer.store.writer import GenerationWriter
@@ -211,6 +215,52 @@ def test_indices_that_share_a_milvus_never_harm_each_other(
     assert answers(one, first) == answers(one, later) == answers(copy)
     assert "saysee_of_somebody_else" in there(milvus_uri)
     foreign.close()
+
+
+class _Names:
+    """All that is asked of a Milvus to tidy up."""
+
+    def __init__(self, *names: str) -> None:
+        self.left = list(names)
+
+    def names(self) -> list[str]:
+        return list(self.left)
+
+    def drop(self, name: str) -> None:
+        self.left.remove(name)
+
+
+def test_a_copy_is_another_owner_however_it_was_made(tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    one.mkdir()
+    owner = owner_of(one)
+    shutil.copytree(one, tmp_path / "copied")
+    assert owner_of(tmp_path / "copied") != owner
+    assert owner_of(one) == owner
+    shutil.copytree(one, tmp_path / "linked", copy_function=os.link)
+    assert owner_of(tmp_path / "linked") != owner
+
+
+def test_only_what_it_made_itself_is_dropped_and_only_when_all_its_generations_are_seen(
+    index: Path, pairs: Pairs, tiny_bundle: Bundle
+) -> None:
+    current = build(index, pairs, tiny_bundle, "--promote")
+    owner, gone, later = owner_of(index), "20200101T000000-abcdef", "20300101T000000-abcdef"
+    of_current, orphan, of_a_snapshot = (
+        collection_name(owner, one, "images") for one in (current, gone, later)
+    )
+    claim(index, of_current)
+    claim(index, orphan)
+    folder = index / "generations"
+    folder.rename(index / "elsewhere")
+    folder.mkdir()
+    milvus = _Names(of_current, orphan, of_a_snapshot, "another")
+    drop_orphans(index, cast(Milvus, milvus))
+    assert milvus.left == [of_current, orphan, of_a_snapshot, "another"]
+    folder.rmdir()
+    (index / "elsewhere").rename(folder)
+    drop_orphans(index, cast(Milvus, milvus))
+    assert milvus.left == [of_current, of_a_snapshot, "another"]
 
 
 @pytest.fixture

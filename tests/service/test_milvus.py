@@ -74,7 +74,8 @@ def test_while_milvus_is_away_queries_get_one_sentence_and_it_mends_itself(
             index=index,
             threads=2,
             operator_key=SecretStr(OPERATOR_KEY),
-            canary_seconds=0.2,
+            canary_seconds=5,
+            deadline_seconds=60,
             poll_seconds=0.05,
         )
         with LocalClient(create_app(settings), raise_server_exceptions=False) as client:
@@ -94,6 +95,25 @@ def test_while_milvus_is_away_queries_get_one_sentence_and_it_mends_itself(
             server.start()
             _until(lambda: client.get("/readyz").status_code == 200)
             assert _asked(client) == expected
+
+
+def test_what_could_not_be_reached_at_the_start_is_taken_up_once_it_can(
+    tmp_path: Path, tiny_bundle: Bundle, corpus: Path
+) -> None:
+    index = tmp_path / "index"
+    in_files = add_generation(index, tiny_bundle, corpus)
+    with milvus_server(tmp_path / "milvus") as server:
+        in_milvus = add_generation(index, tiny_bundle, corpus, vectors=server.uri)
+        server.stop()
+        settings = Settings(index=index, threads=2, canary_seconds=0.5, poll_seconds=0.05)
+        with LocalClient(create_app(settings)) as client:
+            assert client.get("/v1/index").json()["generation"] == in_files
+            told = client.get("/readyz").json()["degraded"]["generation"]
+            assert f"{in_files} serves in place of {in_milvus}" in told
+            assert "127.0.0.1" not in told
+            server.start()
+            _until(lambda: client.get("/v1/index").json()["generation"] == in_milvus)
+            assert client.get("/readyz").json()["degraded"] == {}
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -75,6 +75,15 @@ def test_the_index_is_taken_out_however_it_is_named(tmp_path: Path, monkeypatch:
                 == "Nothing lies in INDEX: list it."
             )
     assert without_paths("a/b of ./c", Path("/")) == "a/b of ./c"
+    told = "Nothing in index: `python -m indexer list --index index` of an index; index/CURRENT, /indexes."
+    wanted = "Nothing in INDEX: `python -m indexer list --index INDEX` of an index; CURRENT, /indexes."
+    assert without_paths(told, Path("index")) == wanted
+
+
+@pytest.mark.parametrize("uri", ["milvus://vectors.example:19530", "milvus+https://[::1]:1"])
+def test_a_milvus_is_told_without_its_address(uri: str) -> None:
+    told = without_paths(f"Milvus at {uri} did not connect (no answer): see {uri}, too.", Path("index"))
+    assert told == "Milvus at MILVUS did not connect (no answer): see MILVUS, too."
 
 
 def test_nothing_to_roll_back_to_is_told_without_the_place(tmp_path: Path, index: Path) -> None:
