@@ -156,7 +156,7 @@ def problem_response(request: Request, error: Exception) -> Response:
     headers = dict(getattr(error, "headers", None) or {})
     if answer.status == 503 and not _says_when(error):
         headers["Retry-After"] = str(RETRY_SECONDS)
-    if is_opened(request):
+    if is_opened(request) and not isinstance(error, WrongHost):  # where the looks of a page are refused, too
         fine = f"Status {answer.status}, request {answer.request_id}"
         return problem_page(answer.title, answer.detail, fine, answer.status, headers)
     return problem_json(answer.model_dump(), answer.status, headers)

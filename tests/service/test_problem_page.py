@@ -42,6 +42,10 @@ def test_headers_of_the_answer_stay(client: TestClient) -> None:
     assert client.get(path, headers=OPENED).headers["allow"] == client.get(path).headers["allow"] == "POST"
 
 
+def test_under_another_name_there_is_no_page_since_it_would_have_no_looks(client: TestClient) -> None:
+    check_problem(client.get("/", headers=OPENED | {"Host": "other.example"}), 421, "wrong-host")
+
+
 def test_only_reading_is_opening(client: TestClient) -> None:
     check_problem(client.post("/nothing/here", headers=OPENED), 404, "no-such-address")
 
