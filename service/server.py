@@ -79,8 +79,8 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         http=Connection,
         access_log=False,  # service.bookkeeper tells of every request
         server_header=False,
-        # Longer than proxies keep a connection they may still use (60 s is usual): who closes first loses what the
-        # other sends at that moment.
+        # Longer than proxies keep one that they may use again, 60 s as a rule: who closes first loses what
+        # the other sends at that moment.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=math.ceil(settings.deadline_seconds + _GRACE_SECONDS),
         backlog=BACKLOG,
