@@ -5,7 +5,7 @@
 Must hold on a machine with nothing else to do: `share_of_bare` at least .90 for clips and for pictures at 16
 clients, and `added_ms` at most 3 for one client. Rounds of the loop and of the service alternate; medians are
 kept. The loop runs one query after the other, with all cores for the model. Every query is an item of the
-index, which may be of any model (a pair with Inception-ResNet-v2 wants --seconds 30, --deadline-seconds 60 and
+index, which may be of any model (a pair with Inception-ResNet-v2: --seconds 30, --deadline-seconds 60 and
 an --out of its own).
 """
 
