@@ -252,6 +252,7 @@ def test_workers_count_together_and_all_take_up_what_one_is_told_to(
         with urllib.request.urlopen(told, timeout=20) as answer:
             assert json.load(answer)["generation"] == new
         _until(lambda: all(_get(f"{address}/v1/index")["generation"] == new for _ in range(20)))
+        _until(lambda: _swaps(address) == 4)  # both workers, the other one at its next look
         for _ in range(10):  # whichever answers, it knows of all
             with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:
                 text = answer.read().decode()
