@@ -159,6 +159,7 @@ class AnnIndex:
             self._forget()
 
     def _move_to_gpu(self) -> None:
+        # Only FAISS's GPU build has these two.
         self._gpu_resources = faiss.StandardGpuResources()  # type: ignore[attr-defined, unused-ignore]
         self._index = faiss.index_cpu_to_gpu(  # type: ignore[attr-defined, unused-ignore]
             self._gpu_resources, 0, self._held()

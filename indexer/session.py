@@ -63,7 +63,7 @@ class GraphSession:
         """The output `embedding`, float32 [batch, dim]; EncoderError where the graph fails."""
         try:
             (embedding,) = self._session.run([OUTPUT], dict(inputs))
-        except Exception as error:
+        except Exception as error:  # it raises a dozen kinds that share no base
             raise EncoderError(f"{self._path.name} failed: {_first_line(error)}") from error
         batch = len(next(iter(inputs.values())))
         if embedding.shape != (batch, self._dim):
@@ -114,7 +114,7 @@ def _open(path: Path, options: Any, providers: list[Any]) -> tuple[Any, str]:
             reason = _first_line(error)
     try:
         return onnxruntime.InferenceSession(path, options, providers=[CPU]), reason
-    except Exception as error:
+    except Exception as error:  # likewise
         raise EncoderError(f"{path} cannot be loaded by ONNX Runtime: {_first_line(error)}") from error
 
 

@@ -125,7 +125,7 @@ class Admission:
         except anyio.get_cancelled_exc_class():
             self._counted_until = perf_counter()  # the client hung up: what was not finished tells no pace
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is goes on; the pace hears of it
             if isinstance(error, MediaError) or isinstance(error.__cause__, MediaError):
                 self._count(done=self.in_vain(ticket.cost, perf_counter() - began))
             raise

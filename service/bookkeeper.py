@@ -84,7 +84,7 @@ class Bookkeeper:
             if status is None:
                 scope["saysee.refused"] = NotReady(_STOPPED)
                 await self._refuse(scope, receive, noted)
-        except Exception as error:
+        except Exception as error:  # nobody further out would answer it
             if status is not None:
                 raise  # too late for another answer: the server logs it and hangs up
             log.exception("A fault of ours ended a request.", extra=event("fault"))

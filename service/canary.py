@@ -51,7 +51,7 @@ class Canary:
         try:
             with self._watched(), self._holder.borrow() as snapshot:
                 send_canary(snapshot, self._limits)
-        except Exception as error:
+        except Exception as error:  # however a model fails, it is not ready
             log.exception("The canary did not come through.", extra=event("canary-failed"))
             self._fail(str(error) or type(error).__name__)
         else:

@@ -20,7 +20,7 @@ from service.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-_NEW_OBJECTS = 10_000  # more than there were, before garbage is searched for; some MB at most
+_NEW_OBJECTS = 10_000  # more than there were, before garbage is searched for
 _GRACE_SECONDS = 1.0  # what requests under way may take to end beyond their deadline, once the port is closed
 
 

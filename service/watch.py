@@ -59,9 +59,8 @@ class Keeper:
             max_workers=1, thread_name_prefix="generation-owner", initializer=step_back
         )
         self._seen: tuple[int, ...] | None = None
-        self._is_out_of_reach = (
-            False  # what should serve, for the server that has its vectors does not answer
-        )
+        # Whether what should serve does not, because the Milvus that has its vectors does not answer.
+        self._is_out_of_reach = False
         self.refused: dict[str, str] = {}  # why, by generation; replaced whole, never changed: others read it
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
