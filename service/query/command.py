@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +70,7 @@ def query_command(
     if len(every) > _FEW:  # fewer are answered before a bar would be seen
         watching = open_progress()
     with failing_in_one_sentence(debug=debug), _naming_the_key(), client, watching as progress:
+        _meet(server, key)
         saving = Saving(client, save) if save is not None else None
         for outcome in client.search_many(every, target, k, progress=progress):
             saved: list[Path] = []
@@ -81,6 +82,16 @@ def query_command(
                 tell_error(outcome.name, fault)
             failed |= outcome.error is not None or bool(faults)
     raise typer.Exit(int(failed))
+
+
+def _meet(server: str, key: str | None) -> None:
+    """Raises at once where nobody answers, which whoever sits there can mend. From then on tries are
+    repeated, as for a server that restarts; so is what a busy one refuses.
+    """
+    from service.client import Client, Refused, Retries
+
+    with Client(server, key, retries=Retries(most=0)) as first, suppress(Refused):
+        first.limits()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -239,12 +240,31 @@ def test_a_folder_without_files_is_wrong_usage(tmp_path: Path) -> None:
     assert b"There is no file in" in ran.stderr
 
 
-def test_nobody_there_is_one_sentence(corpus: Path) -> None:
+def test_nobody_there_is_one_sentence_at_once(corpus: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    query("no-such-file.wav", "--server", address)
+    asked = time.monotonic()
     ran = query(corpus / "clip0.wav", "--server", address)
+    ended = time.monotonic()
     assert (ran.returncode, ran.stdout) == (1, b"")
     assert ran.stderr.decode().startswith(f"error: Nobody answers at {address} (")
     assert ran.stderr.count(b"\n") == 1
+    assert (ended - asked) - (asked - began) < 0.25 + 0.5 + 1 + 2  # the pauses that the client would make
+
+
+def test_a_server_that_is_busy_at_first_or_goes_away_in_the_middle_is_asked_again(tmp_path: Path) -> None:
+    answer = example(SearchAnswer)
+    whole = {name: answer[name] for name in ("target", "generation", "model", "timings_ms")}
+    limits = Told(body=json.dumps(example(LimitsAnswer)).encode())
+    found = Told(body=json.dumps({**whole, "results": [answer]}).encode())
+    busy = Told(503, headers={"Retry-After": "0"})
+    script = [busy, busy, limits, Told(0), busy, found]
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(b"clip")
+    with scripted_server(lambda asked: script.pop(0)) as server:
+        ran = query(clip, "--json", "--server", server.address)
+    assert (ran.returncode, script) == (0, []), ran.stderr
 
 
 def test_a_key_comes_from_the_variable_or_the_option(index: Path, corpus: Path) -> None:
