@@ -27,6 +27,7 @@ class Account:
     id: str = field(default_factory=_new_id)
     queries: list[Stages] = field(default_factory=list)  # one a file
     times: list[tuple[Stage, Took]] = field(default_factory=list)  # of all of them
+    waited_seconds: float = 0.0  # before any of them began
     key: str | None = None
     generation: str | None = None
     modalities: set[str] = field(default_factory=set)
@@ -35,8 +36,10 @@ class Account:
 
     def query(self) -> Stages:
         """The stages of one more query of this request."""
-        self.queries.append(Stages(times=self.times))
-        return self.queries[-1]
+        stages = Stages(times=self.times)
+        stages.wait(self.waited_seconds)
+        self.queries.append(stages)
+        return stages
 
     @property
     def modality(self) -> str | None:

@@ -3,7 +3,8 @@
 Nothing waits for company while there is none to come: a run starts as soon as a lane is free, and waits, at
 most `wait_seconds`, only while something is being decoded that could join. Inputs run together when they are
 of one encoder, one modality and one bucket of length, so that nobody pays for another's padding; the oldest
-goes first. What is sought with the vectors is found in the same run.
+goes first. What is sought with the vectors is found in the same run. Where there is nothing else to do, an
+input need not change threads: it runs where it was decoded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -31,6 +32,18 @@ LANES = 2
 """Runs at once: the second is made ready, searched and handed out while the model is at the first."""
 
 
+@dataclass(eq=False)
+class Coming:
+    """An input on its way to the model. `answer` is done once nobody waits for it any more."""
+
+    deadline: float  # in the event loop's time
+    answer: asyncio.Future[Encoded]
+
+    def arrived(self, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None) -> Waiting:
+        like = id(encoder), modality_of(media), encoder.bucket(media)
+        return Waiting(encoder, media, sought, like, perf_counter(), self.deadline, self.answer)
+
+
 class Batcher:
     """Asked on one event loop. A lane is a thread that takes run after run by itself: however much the loop
     has to do, the model is kept busy.
@@ -44,19 +57,21 @@ class Batcher:
         self._turns = Turns()
         self._changed = threading.Condition()  # holds the three below together
         self._waiting: list[Waiting] = []
-        self._coming = 0
+        self._coming: set[Coming] = set()
         self._lanes = 0  # at work
 
     @contextmanager
-    def coming(self) -> Iterator[None]:
+    def coming(self) -> Iterator[Coming]:
         """While the block lasts, an input is on its way, and a run may wait for it."""
+        coming = _coming()
         with self._changed:
-            self._coming += 1
+            self._coming.add(coming)
         try:
-            yield
+            yield coming
         finally:
+            coming.answer.cancel()
             with self._changed:
-                self._coming -= 1
+                self._coming.discard(coming)
                 self._changed.notify_all()
 
     def close(self) -> None:
@@ -70,18 +85,36 @@ class Batcher:
         with it, or past its deadline, the input is not encoded. Raises what the encoder raises for this one,
         or the search.
         """
-        answer: asyncio.Future[Encoded] = asyncio.get_running_loop().create_future()
-        like = id(encoder), modality_of(media), encoder.bucket(media)
-        deadline = anyio.current_effective_deadline()
-        one = Waiting(encoder, media, sought, like, perf_counter(), deadline, answer)
+        coming = _coming()
         with self._changed:
-            self._waiting.append(one)
+            self._waiting.append(coming.arrived(encoder, media, sought))
             self._changed.notify_all()
             if self._lanes == LANES:
-                return answer
+                return coming.answer
             self._lanes += 1
         self._crew.run(self._run_lane)
-        return answer
+        return coming.answer
+
+    def at_once(
+        self, coming: Coming, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None
+    ) -> Encoded | None:
+        """As `submit` does, but in the calling thread, for what was coming and is there; None when there is
+        company, or nobody waits for it any more.
+        """
+        one = coming.arrived(encoder, media, sought)
+        with self._changed:
+            if self._coming != {coming} or self._waiting or self._lanes or one.is_too_late():
+                return None
+            self._coming.clear()  # nobody is to wait for it
+            self._lanes += 1
+        try:
+            result = self._run([one])[0]
+        finally:
+            with self._changed:
+                self._lanes -= 1
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def _run_lane(self) -> None:
         """Run after run until nothing waits."""
@@ -91,15 +124,17 @@ class Batcher:
                 if not batch:
                     self._lanes -= 1
                     return
-            modality = modality_of(batch[0].media)
-            self._metrics.batch_size.labels(modality).observe(len(batch))
-            results = run_together(batch)
-            if self._traces is not None:
-                results = _traced(self._traces, results, modality)
+            results = self._run(batch)
             try:
                 batch[0].answer.get_loop().call_soon_threadsafe(self._hand_out, batch, results)
             except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
                 continue
+
+    def _run(self, batch: list[Waiting]) -> list[Encoded | Exception]:
+        modality = modality_of(batch[0].media)
+        self._metrics.batch_size.labels(modality).observe(len(batch))
+        results = run_together(batch)
+        return results if self._traces is None else _traced(self._traces, results, modality)
 
     def _hand_out(self, batch: list[Waiting], results: list[Encoded | Exception]) -> None:
         """On the event loop: everybody gets theirs, when the loop has a turn for what they do with it."""
@@ -121,6 +156,11 @@ class Batcher:
                 self._waiting = [one for one in self._waiting if one not in taken]
                 return batch
             self._changed.wait(left)
+
+
+def _coming() -> Coming:
+    """What the calling task waits for from now on."""
+    return Coming(anyio.current_effective_deadline(), asyncio.get_running_loop().create_future())
 
 
 def _give(one: Waiting, result: Encoded | Exception) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import partial
+from time import perf_counter
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -73,7 +74,9 @@ class Door:
         if not is_query:
             await self._app(scope, receive, send)
             return
+        came = perf_counter()
         await self._turns.mine()
+        current().waited_seconds = perf_counter() - came
         held = 0
 
         async def counted() -> Message:

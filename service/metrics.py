@@ -38,7 +38,7 @@ class Metrics:
             GCCollector(registry=self.registry)
         self.stage_seconds = Histogram(
             "saysee_stage_seconds",
-            "Seconds a query spent in a stage that it went through; queue is waiting for a core or a batch.",
+            "Seconds a query spent in a stage that it went through; queue is all waiting in between.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,

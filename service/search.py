@@ -90,10 +90,12 @@ class Searcher:
             spec = snapshot.media
             claimed = within(self._limits, extent(data))
             async with self._admission.admit(cost_of(claimed, spec, k)) as ticket:
-                media = await self._decode_aside(stages, data, snapshot)
-                self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
                 sought = Sought(snapshot.generation, target, k)
-                found = await self._encode(stages, snapshot, media, sought)
+                media, found = await self._try_at_once(stages, data, snapshot, sought)
+                self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
+                if found is None:
+                    found = await self._batcher.submit(snapshot.encoder, media, sought)
+                _note(stages, found)
             return _neighbours(snapshot, _describe(media), target, found.hits, stages)
 
     async def neighbours(
@@ -161,7 +163,8 @@ class Searcher:
                 media = await self._decode_aside(stages, files[position], snapshot)
                 spent[position] = cost_of(extent_of(media), snapshot.media, neighbours)
                 self._admission.settle(ticket, sum(spent))
-                encoded = await self._encode(stages, snapshot, media)
+                encoded = await self._batcher.submit(snapshot.encoder, media)
+                _note(stages, encoded)
                 done[position] = _Sound(_describe(media), encoded.vector_D, stages)
             except UNUSABLE as fault:
                 done[position] = fault
@@ -191,6 +194,19 @@ class Searcher:
             one.stages.join(shared)
         return found
 
+    async def _try_at_once(
+        self, stages: Stages, data: bytes, snapshot: Snapshot, sought: Sought
+    ) -> tuple[Waveform | Pixels, Encoded | None]:
+        """Decode on a worker thread, and where there is nothing else to do, encode and search there, too."""
+        asked = perf_counter()
+        with self._batcher.coming() as coming:
+
+            def work() -> tuple[Waveform | Pixels, Encoded | None]:
+                media = stages.time("decode", lambda: self._decode(data, snapshot), asked)
+                return media, self._batcher.at_once(coming, snapshot.encoder, media, sought)
+
+            return await self._crew.run(work)
+
     async def _decode_aside(self, stages: Stages, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
         """Decode on a worker thread; the model may wait for it a little, to take it along."""
         with self._batcher.coming():
@@ -201,16 +217,6 @@ class Searcher:
         current().modalities.add(modality)
         decode = decode_speech if modality == "speech" else decode_image
         return decode(data, snapshot.media, self._limits)
-
-    async def _encode(
-        self, stages: Stages, snapshot: Snapshot, media: Waveform | Pixels, sought: Sought | None = None
-    ) -> Encoded:
-        """The vector, and what is sought with it."""
-        encoded = await self._batcher.submit(snapshot.encoder, media, sought)
-        stages.add("encode", encoded.took)
-        if encoded.searched is not None:
-            stages.add("search", encoded.searched)
-        return encoded
 
 
 def _cost_or_fault(data: bytes, spec: MediaSpec, limits: MediaLimits, neighbours: int) -> float | Exception:
@@ -229,6 +235,14 @@ def _all_sound(each: Sequence[_T | Exception]) -> list[_T]:
             raise FileRefused(position) from one
         sound.append(one)
     return sound
+
+
+def _note(stages: Stages, encoded: Encoded) -> None:
+    """What it took until this moment, on the event loop."""
+    stages.add("encode", encoded.took)
+    if encoded.searched is not None:
+        stages.add("search", encoded.searched)
+    stages.wait(perf_counter() - (encoded.searched or encoded.took).ended)
 
 
 def _describe(media: Waveform | Pixels) -> Clip | Picture:

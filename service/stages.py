@@ -44,21 +44,25 @@ class Stages:
     async def run(self, stage: Stage, work: Callable[[], _T], crew: Crew) -> _T:
         """Have the work done by the crew; its time counts either way."""
         asked = perf_counter()
+        return await crew.run(lambda: self.time(stage, work, asked))
 
-        def timed() -> _T:
-            started = perf_counter()
-            try:
-                return work()
-            finally:
-                self.add(stage, Took(asked, started, perf_counter()))
-
-        return await crew.run(timed)
+    def time(self, stage: Stage, work: Callable[[], _T], asked: float) -> _T:
+        """Do the work that was asked for then; its time counts either way."""
+        started = perf_counter()
+        try:
+            return work()
+        finally:
+            self.add(stage, Took(asked, started, perf_counter()))
 
     def add(self, stage: Stage, took: Took) -> None:
         """So long in that stage, and so long waiting for it."""
         self.times.append((stage, took))
         self._count("queue", 1000 * (took.started - took.asked))
         self._count(stage, 1000 * (took.ended - took.started))
+
+    def wait(self, seconds: float) -> None:
+        """So long waiting between stages: for a turn of the event loop."""
+        self._count("queue", 1000 * seconds)
 
     def join(self, shared: Stages) -> None:
         """Add what was done once for this query and others together."""

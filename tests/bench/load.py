@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[2]
 COLLECTION = {"clips": "captions", "pictures": "images"}
 """Queries of a kind are the media of this collection; what is asked for is the other one."""
 
+_IDLE_SHARE = 0.1  # of a core
+_PATIENCE_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class Server:
@@ -49,6 +52,22 @@ class Server:
         """Resident now; of `VmHWM` the most so far."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition(f"{field}:")[2].split()[0]) / 1024
+
+    def until_idle(self) -> None:
+        """Wait for what it does unasked to end: its model runs in all shapes once after it is ready."""
+        ends = time.monotonic() + _PATIENCE_SECONDS
+        while self._cpu_seconds_in(1.0) > _IDLE_SHARE:
+            if time.monotonic() > ends:
+                raise SystemExit(f"the server had something to do for {_PATIENCE_SECONDS:g} s, unasked")
+
+    def _cpu_seconds_in(self, seconds: float) -> float:
+        began = self._cpu_seconds()
+        time.sleep(seconds)
+        return self._cpu_seconds() - began
+
+    def _cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _bytes(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
@@ -162,6 +181,14 @@ async def closed_loop(port: int, requests: Sequence[bytes], clients: int, second
         connection.close()
 
     await asyncio.gather(*(client(number) for number in range(clients)))
+    return answers
+
+
+async def in_turn(port: int, requests: Sequence[bytes]) -> list[Answer]:
+    """One client, which asks each once."""
+    connection = await Connection.open(port)
+    answers = [await connection.ask(request) for request in requests]
+    connection.close()
     return answers
 
 

@@ -15,7 +15,7 @@ from indexer.bundle import Bundle
 from indexer.encoder import Encoder, EncoderError
 from indexer.media import Pixels, Waveform
 from indexer.store import Generation, Hit, StoreError
-from service.batching import LANES, Batcher
+from service.batching import LANES, Batcher, Coming
 from service.metrics import Metrics
 from service.together import Encoded, Sought
 from service.turns import Turns
@@ -150,6 +150,70 @@ def test_a_run_waits_for_what_is_being_decoded_and_not_for_ever() -> None:
         with impatient.batcher.coming():  # type: ignore[attr-defined]
             await impatient(clip(3))
         assert encoder.runs[1:] == [[3.0]]
+
+    run_async(test)
+
+
+def test_what_is_alone_runs_in_the_thread_that_has_it_and_what_has_company_does_not() -> None:
+    async def test() -> None:
+        encoder, generation = FakeEncoder(), FakeGeneration()
+        batcher = Batcher(LONG, Metrics())
+        sought = Sought(cast(Generation, generation), "images", 2)
+
+        def at_once(coming: Coming, media: Waveform | Pixels) -> Encoded | None:
+            return batcher.at_once(coming, cast(Encoder, encoder), media, sought)
+
+        with batcher.coming() as alone:
+            found = await asyncio.to_thread(at_once, alone, clip(1))
+            assert found is not None
+            assert [hit.id for hit in found.hits] == ["1", "1"]
+            # It waits for nobody, and nobody for it, whatever the others' patience.
+            await batcher.submit(cast(Encoder, encoder), clip(2))
+        with batcher.coming() as one, batcher.coming() as other:
+            assert at_once(one, clip(3)) is None
+            assert at_once(other, clip(4)) is None
+        with batcher.coming() as gone:
+            gone.answer.cancel()
+            assert at_once(gone, clip(5)) is None
+        with anyio.CancelScope(deadline=anyio.current_time() - 1), batcher.coming() as late:
+            assert at_once(late, clip(6)) is None
+        busy = await _occupy(encoder, lambda media: batcher.submit(cast(Encoder, encoder), media))
+        with batcher.coming() as behind:
+            assert at_once(behind, clip(7)) is None
+        encoder.open.set()
+        await asyncio.gather(*busy)
+        assert encoder.runs[:2] == [[1.0], [2.0]]
+        assert len(encoder.runs) == 2 + LANES
+
+    run_async(test)
+
+
+def test_who_comes_while_one_runs_alone_has_a_lane_and_the_fault_of_one_is_its_own() -> None:
+    async def test() -> None:
+        encoder = FakeEncoder()
+        batcher = Batcher(LONG, Metrics())
+        encoder.open.clear()
+        with batcher.coming() as alone:
+            running = asyncio.create_task(
+                asyncio.to_thread(batcher.at_once, alone, cast(Encoder, encoder), clip(BAD), None)
+            )
+            while not encoder.runs:
+                await asyncio.sleep(0.001)
+            with batcher.coming() as second:
+                assert batcher.at_once(second, cast(Encoder, encoder), clip(2), None) is None
+            answer = batcher.submit(cast(Encoder, encoder), clip(2))
+            while len(encoder.runs) < LANES:
+                await asyncio.sleep(0.001)
+            encoder.open.set()
+            assert values([await answer]) == [2.0]
+            with pytest.raises(EncoderError):
+                await running
+        found, ends = None, time.monotonic() + LONG
+        while found is None:  # until both lanes are free
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.001)
+            with batcher.coming() as again:
+                found = batcher.at_once(again, cast(Encoder, encoder), clip(3), None)
 
     run_async(test)
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from service.account import current, open_account
 from service.admission import Admission, Overloaded, Pace
 from service.door import Door
 from service.keys import load_keys
@@ -114,9 +115,11 @@ def test_who_comes_later_is_behind_those_who_wait() -> None:
 def test_queries_come_in_one_a_turn_and_all_else_at_once(tmp_path: Path, path: str, is_paced: bool) -> None:
     async def test() -> None:
         settings, metrics, clock, begun = Settings(index=tmp_path), Metrics(), _Clock(), list[int]()
+        waited = list[float]()
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             begun.append(clock.now)
+            waited.append(current().query().ms["queue"])
 
         async def never(*_: object) -> NoReturn:
             raise AssertionError(_)
@@ -124,8 +127,17 @@ def test_queries_come_in_one_a_turn_and_all_else_at_once(tmp_path: Path, path: s
         admission = Admission(Pace(), deadline_seconds=1, max_waiting=100, max_bytes=100, metrics=metrics)
         door = Door(app, load_keys(settings), admission, Turns(NEVER), RateLimit(0, 1), metrics, refuse=never)
         scope: Scope = {"type": "http", "path": path, "headers": [], "client": None}
-        await asyncio.gather(*(door(dict(scope), never, never) for _ in range(20)))
+
+        async def ask() -> None:
+            open_account(None)
+            await door(dict(scope), never, never)
+
+        await asyncio.gather(*(ask() for _ in range(20)))
         assert len(set(begun)) == (20 if is_paced else 1)
+        if is_paced:  # and each says how long it waited for that
+            assert waited[-1] > waited[0] > 0
+        else:
+            assert waited == [0.0] * 20
 
     run_async(test)
 
