@@ -16,7 +16,10 @@ import typer
 
 from indexer.console import failing_in_one_sentence, open_progress
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Plain help is readable at any width; in boxes of 80 columns long names were cut.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 IndexOption = Annotated[Path, typer.Option("--index", help="The index directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -70,7 +73,7 @@ def build_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Embed images and spoken captions and index them as a new generation.
+    """Embed images and spoken captions into a new generation.
 
     Only what is new is embedded; a build that was stopped goes on where it stopped when it is run again.
     """
@@ -101,7 +104,7 @@ def build_command(
 
 @app.command("list")
 def list_command(index: IndexOption, as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """List the generations, newest first; the one that serves is marked."""
+    """List the generations, newest first, and mark the one served."""
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
 
@@ -116,7 +119,7 @@ def show_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show what a generation holds, which model made it, and how well it finds."""
+    """Show what a generation holds, by which model, how well it finds."""
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
 
@@ -131,7 +134,10 @@ def verify_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Read every byte of a generation, open it, ask it, and say what is wrong. Status 1 when anything is."""
+    """Read all of a generation, open it, ask it; say what is wrong.
+
+    Status 1 when anything is.
+    """
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
 
@@ -147,7 +153,7 @@ def promote_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Serve a generation from now on, after checking every digest of it."""
+    """Check every digest of a generation and serve it from now on."""
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
 
@@ -180,10 +186,11 @@ def prune_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Delete all generations but --keep: the current one, the one a rollback returns to, then the newest.
+    """Delete all generations but --keep of them.
 
-    Says what was deleted and what stays. Refused when only the current one would stay though there is one to
-    roll back to, unless --drop-rollback is given.
+    The current one stays, the one a rollback returns to, then the newest. Says what was deleted and what
+    stays. Refused when only the current one would stay though there is one to roll back to, unless
+    --drop-rollback is given.
     """
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
@@ -199,7 +206,7 @@ def doctor_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Say what is installed, what is really used, what is wrong, and the fix for each.
+    """Say what is installed and used, what is wrong, and the fix.
 
     Status 1 when anything is wrong.
     """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys, operator_key_is_short
@@ -47,7 +47,23 @@ class _ServeUnlessNamed(TyperGroup):
         return super().parse_args(ctx, args if named else ["serve", *args])
 
 
-app = typer.Typer(cls=_ServeUnlessNamed, add_completion=False, pretty_exceptions_enable=False)
+class _Unnamed(typer.Context):
+    """The context of a command that goes by the program's name alone."""
+
+    @property
+    def command_path(self) -> str:
+        """What usage lines begin with."""
+        return super().command_path if self.parent is None else self.parent.command_path
+
+
+class _Serve(TyperCommand):
+    context_class = _Unnamed
+
+
+# Plain help is readable at any width; in boxes of 80 columns long names were cut.
+app = typer.Typer(
+    cls=_ServeUnlessNamed, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 
 def serve(**given: Any) -> None:
@@ -176,7 +192,7 @@ def _give_options() -> None:
     options = [_option(name, field) for name, field in fields if name not in SECRETS]
     serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     serve.__annotations__ = {option.name: option.annotation for option in options}
-    app.command("serve")(serve)
+    app.command("serve", cls=_Serve)(serve)
     app.command("query")(query_command)
     app.command("rate")(rate_command)
     app.command("key")(key_command)

@@ -21,7 +21,10 @@ from training.ratings.command import rating_tasks_command, ratings_command
 from training.report.command import report_command
 from training.speak import speak_command
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Plain help is readable at any width; in boxes of 80 columns long names were cut.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -82,7 +85,10 @@ def evaluate_command(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Recall at 1, 5, 10, 50, 100 both ways: every spoken caption against every picture, and back."""
+    """Recall at 1, 5, 10, 50, 100 of a run or bundle, both ways.
+
+    Every spoken caption against every picture, and back.
+    """
     if (run is None) == (bundle is None):
         raise typer.BadParameter("give one of the two", param_hint="--run / --bundle")
     with failing_in_one_sentence(debug=debug):
@@ -148,7 +154,10 @@ def export_command(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Write a run's best weights as a model bundle: ONNX graphs that agree with torch, and a golden pair."""
+    """Write a run's best weights as a model bundle.
+
+    ONNX graphs that agree with torch, and a golden pair.
+    """
     with failing_in_one_sentence(debug=debug):
         from training.checkpoint import load_model, read_data, read_metrics
         from training.datasets import open_dataset

@@ -139,7 +139,9 @@ def fit_command(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Fit a preset's two towers on a corpus. An interrupted run goes on when the command is given again.
+    """Fit a preset's two towers on a corpus.
+
+    An interrupted run goes on when the command is given again.
 
     On several GPUs: torchrun --standalone --nproc-per-node 2 -m training fit ...
     """

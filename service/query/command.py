@@ -21,7 +21,7 @@ def query_command(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="Clips and pictures: files, folders, patterns, or - for standard input."
+            metavar="FILE", help="Clips and pictures: files, folders, patterns, or - for standard input."
         ),
     ],
     server: Annotated[

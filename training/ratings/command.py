@@ -39,7 +39,10 @@ def rating_tasks_command(
     ] = "auto",
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Make rating tasks: the five nearest of drawn queries both ways, to be judged by five people each."""
+    """Make rating tasks of what a run finds.
+
+    The five nearest of drawn queries both ways, to be judged by five people each.
+    """
     with failing_in_one_sentence(debug=debug), open_progress() as shown:
         from training.checkpoint import read_preset
         from training.datasets import open_dataset
@@ -63,7 +66,10 @@ def ratings_command(
     ratings: Annotated[Path, typer.Option(help="The ratings file that the page wrote.")],
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Tables 3 and 4 of the paper from human ratings, and how far the raters agree."""
+    """Tables 3 and 4 of the paper from human ratings.
+
+    And how far the raters agree.
+    """
     with failing_in_one_sentence(debug=debug):
         from training.ratings.tables import agreement, table_3, table_4
         from training.ratings.tasks import read_tasks

@@ -42,7 +42,10 @@ def report_command(
     ] = "auto",
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Compare runs in one HTML file: recall with intervals, differences, curves, nearest neighbours."""
+    """Compare runs in one HTML file.
+
+    Recall with intervals, differences, curves, nearest neighbours.
+    """
     with failing_in_one_sentence(debug=debug):
         from training.datasets import open_dataset
         from training.evaluate import score

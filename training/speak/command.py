@@ -43,8 +43,8 @@ def speak_command(
     voices: Annotated[
         str,
         typer.Option(
-            help="train, train-all, wavenet, reserved, reserved-espeak, flite, or a list: "
-            "espeak:en-us,flite:slt,mine.voices:Engine:anna."
+            help="train, train-all, reserved, reserved-espeak, flite, wavenet, or a list such as "
+            "flite:slt,espeak:en-us,mine.voices:Engine:anna."
         ),
     ] = "train",
     test_voices: Annotated[
@@ -87,9 +87,10 @@ def speak_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
-    """Speak captions by text to speech: voice, rate, pitch and gain drawn as in Conceptual Spoken Captions.
+    """Speak captions by text to speech.
 
-    An interrupted run goes on where it stopped when the same command is given again.
+    Voice, rate, pitch and gain are drawn as in Conceptual Spoken Captions. An interrupted run goes on where
+    it stopped when the same command is given again.
     """
     with failing_in_one_sentence(debug=debug):
         if remake_id is not None:
