@@ -21,6 +21,7 @@ from indexer.ann import AnnError
 from indexer.bundle import BundleError
 from indexer.encoder import EncoderError
 from indexer.media import MediaError, NoRoom
+from indexer.milvus import MilvusUnavailable
 from indexer.store import (
     BadCursor,
     BuildConflict,
@@ -144,7 +145,7 @@ def problem_answer(request: Request, error: Exception) -> ProblemAnswer:
         instance=quote(request.scope["path"], safe="/%"),
         request_id=current().id,
     )
-    if problem.status == 503 and problem.name != "not-ready" and not _says_when(error):  # no mere refusal
+    if problem.status == 503 and problem.name != "not-ready" and not _is_told_elsewhere(error):
         log.error("%s: %s", problem.title, told.detail, extra=event("fault", problem=problem.name))
     return told
 
@@ -172,6 +173,11 @@ def install(app: FastAPI) -> None:
     """Make every fault of the app a problem+json answer."""
     for kind in (*TABLE, MediaError, FileRefused, HTTPException, Exception):
         app.add_exception_handler(kind, _handle)
+
+
+def _is_told_elsewhere(error: Exception) -> bool:
+    """A mere refusal is no fault; a Milvus that is away is logged by the index, once when it goes."""
+    return _says_when(error) or isinstance(error, MilvusUnavailable)
 
 
 def _says_when(error: Exception) -> bool:

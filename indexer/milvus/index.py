@@ -6,9 +6,7 @@ Letters of shapes: Q queries, D dimensions, K neighbours.
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -24,6 +22,7 @@ from indexer.milvus.connection import (
     MilvusUnavailable,
     blocks,
 )
+from indexer.milvus.outage import Outage
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -31,15 +30,17 @@ if TYPE_CHECKING:
 _NOT_LOADED = 101  # Milvus's own code
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
-
 
 class MilvusIndex:
-    """A loaded collection, with the behaviour of `ann.AnnIndex`: any number of threads search it at once."""
+    """A loaded collection, with the behaviour of `ann.AnnIndex`: any number of threads search it at once.
+
+    While its Milvus is away a search or a fetch fails at once, but for one caller a second, who tries again.
+    """
 
     def __init__(self, uri: str, name: str) -> None:
         """Connect, load and count. AnnError where there is no such collection, MilvusUnavailable."""
         self.name = name
+        self._outage = Outage(name)
         self._milvus: Milvus | None = Milvus(uri)
         try:
             _, self.dim = self._milvus.shape(name)
@@ -71,7 +72,7 @@ class MilvusIndex:
         if width == 0 or len(queries_QD) == 0:
             shape = (len(queries_QD), width)
             return np.empty(shape, np.float32), np.empty(shape, np.int64)
-        with self._told_to_whoever_asks():
+        with self._outage.watched():
             found = self._ask(
                 lambda client: client.search(
                     self.name,
@@ -85,8 +86,10 @@ class MilvusIndex:
                 "search",
                 ASK_SECONDS,
             )
-        if [len(hits.ids) for hits in found] != [width] * len(queries_QD):
-            raise MilvusUnavailable("Milvus gave fewer neighbours than it holds: see that all its nodes run.")
+            if [len(hits.ids) for hits in found] != [width] * len(queries_QD):
+                raise MilvusUnavailable(
+                    "Milvus gave fewer neighbours than it holds: see that all its nodes run."
+                )
         scores_QK = np.array([hits.distances for hits in found], np.float32)
         return scores_QK, np.array([hits.ids for hits in found], np.int64)
 
@@ -94,7 +97,7 @@ class MilvusIndex:
         """The vector of `row` as it was inserted, float32 [D]. AnnError, MilvusUnavailable."""
         if not 0 <= row < self.count:
             raise AnnError(f"Row {row} was asked for; the index has {self.count} rows.")
-        with self._told_to_whoever_asks():
+        with self._outage.watched():
             return np.asarray(self._rows(row, row + 1, ASK_SECONDS)[0])
 
     def digest(self) -> str:
@@ -123,18 +126,6 @@ class MilvusIndex:
         if sorted(by_row) != list(range(start, stop)):
             raise AnnError(f"{self.name} lacks some of its rows {start} to {stop - 1}.")
         return np.array([by_row[row] for row in range(start, stop)], np.float32)
-
-    @contextmanager
-    def _told_to_whoever_asks(self) -> Iterator[None]:
-        """The sentence with the address in it goes to the log; another to the client of a service."""
-        try:
-            yield
-        except MilvusUnavailable as error:
-            _log.warning("%s", error)
-            raise MilvusUnavailable(
-                "The vectors cannot be searched at this moment, since the Milvus that holds them does not "
-                "answer: try again shortly."
-            ) from error
 
     def _load(self) -> None:
         self._ask(

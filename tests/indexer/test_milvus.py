@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import subprocess
 import sys
@@ -134,7 +135,10 @@ def test_a_collection_that_is_not_there(milvus: Milvus) -> None:
     milvus.drop("nowhere")  # no fault
 
 
-def test_a_server_that_goes_and_comes_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_goes_and_comes_back(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "indexer.milvus")
     with milvus_server(tmp_path) as server:
         milvus = Milvus(server.uri)
         index = made(milvus, "here", vectors_of(20))
@@ -160,6 +164,7 @@ def test_a_server_that_goes_and_comes_back(tmp_path: Path, capfd: pytest.Capture
                 break
             except MilvusUnavailable:
                 time.sleep(0.2)
+        assert [line.levelname for line in caplog.records] == ["WARNING", "INFO"]
         index.close()
         milvus.close()
     assert "Traceback" not in capfd.readouterr().err

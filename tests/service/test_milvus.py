@@ -1,5 +1,6 @@
 """The service on vectors in Milvus: the same answers, swaps, and 503 in one sentence while Milvus is away."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -65,8 +66,10 @@ def test_it_answers_as_from_files_and_swaps_between_the_two(
 
 
 def test_while_milvus_is_away_queries_get_one_sentence_and_it_mends_itself(
-    tmp_path: Path, tiny_bundle: Bundle, corpus: Path
+    tmp_path: Path, tiny_bundle: Bundle, corpus: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    for room in ("indexer", "service"):
+        caplog.set_level(logging.INFO, room)
     index = tmp_path / "index"
     with milvus_server(tmp_path / "milvus") as server:
         generation = add_generation(index, tiny_bundle, corpus, vectors=server.uri)
@@ -88,6 +91,8 @@ def test_while_milvus_is_away_queries_get_one_sentence_and_it_mends_itself(
             assert "does not answer: try again shortly" in answer.json()["detail"]
             assert "127.0.0.1" not in answer.text
             assert "retry-after" in answer.headers
+            for _ in range(3):
+                assert client.post("/v1/search/images", content=PICTURE).status_code == 503
             assert client.get("/v1/items/images?limit=2").status_code == 200  # those are in SQLite
             _until(lambda: client.get("/readyz").status_code == 503)
             refused = client.post(f"/v1/index/promote?generation={generation}", headers=OPERATOR)
@@ -95,6 +100,11 @@ def test_while_milvus_is_away_queries_get_one_sentence_and_it_mends_itself(
             server.start()
             _until(lambda: client.get("/readyz").status_code == 200)
             assert _asked(client) == expected
+    told = [line.levelname for line in caplog.records if line.name.startswith("indexer.milvus")]
+    assert told == ["WARNING", "INFO"]
+    assert not [line for line in caplog.records if line.name == "service.errors"]
+    requests = [line.getMessage() for line in caplog.records if line.name == "service.bookkeeper"]
+    assert sum("POST /v1/search/images 503 " in line for line in requests) == 4
 
 
 def test_what_could_not_be_reached_at_the_start_is_taken_up_once_it_can(
@@ -123,14 +133,15 @@ def test_a_start_without_its_milvus_is_one_sentence(
     index = tmp_path / "index"
     with milvus_server(tmp_path / "milvus") as server:
         add_generation(index, tiny_bundle, corpus, vectors=server.uri)
-    ended = subprocess.run(
-        [sys.executable, "-m", "service", "--index", str(index), "--port", "0", "--workers", workers],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+        server.stop()
+        ended = subprocess.run(
+            [sys.executable, "-m", "service", "--index", str(index), "--port", "0", "--workers", workers],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert ended.returncode == 1
     assert f"Milvus at {server.uri} did not connect within 5 s (no connection)" in ended.stderr
     assert "Traceback" not in ended.stderr
