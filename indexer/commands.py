@@ -142,6 +142,11 @@ def _told_pruned(pruned: Pruned) -> str:
     lines.append(f"Kept: {', '.join(one + roles.get(one, '') for one in pruned.kept) or 'nothing'}.")
     if pruned.rollback is None:
         lines.append("There is nothing to roll back to.")
+    for uri, names in pruned.left_in_milvus.items():
+        lines.append(
+            f"Left in {uri}, since they are not this index's own (it was copied, restored or moved): "
+            f"{', '.join(names)}; drop them there once no other index uses them."
+        )
     return "\n".join(lines)
 
 

@@ -19,13 +19,18 @@ from indexer.store.writer import sole_builder
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted and what stays, each by id; `embeddings` by the fingerprints of their models."""
+    """What was deleted and what stays, each by id; `embeddings` by the fingerprints of their models.
+
+    `left_in_milvus`: by the address of a Milvus, the collections of deleted generations that were not dropped
+    there, since another index made them, or this one under another name.
+    """
 
     deleted: tuple[str, ...]
     kept: tuple[str, ...]
     current: str | None
     rollback: str | None  # what a rollback returns to; None where it has nothing to return to
     embeddings: tuple[str, ...]
+    left_in_milvus: dict[str, list[str]]
 
 
 def prune(
@@ -35,10 +40,10 @@ def prune(
     what cannot be served before what can.
 
     Whether one can is seen by its manifest, and its files and their sizes; what is in them is not read. What
-    they have in a Milvus goes with them, or at the next build with it where it is out of reach now. With
-    `embeddings`, vectors of bundles that no kept generation holds are deleted too. RollbackLost, and nothing
-    is deleted, when only `drop_rollback` would make room; IndexNotFound; BuildConflict while a build is at
-    work.
+    they have in a Milvus goes with them, or at the next build with it where it is out of reach now; what is
+    not this index's own stays there, and is named. With `embeddings`, vectors of bundles that no kept
+    generation holds are deleted too. RollbackLost, and nothing is deleted, when only `drop_rollback` would
+    make room; IndexNotFound; BuildConflict while a build is at work.
     """
     index = existing_index(path)
     if keep < 1:
@@ -61,9 +66,10 @@ def prune(
             trash = index / GENERATIONS / f"{TRASH_PREFIX}{generation}"
             os.rename(generation_folder(index, generation), trash)
             shutil.rmtree(trash)
-        drop_orphans_of(index, manifests)
+        left = drop_orphans_of(index, manifests, doomed)
         vectors = _prune_embeddings(index, kept) if embeddings else []
-    return Pruned(tuple(doomed), tuple(kept), current, rollback if rollback in kept else None, tuple(vectors))
+    back = rollback if rollback in kept else None
+    return Pruned(tuple(doomed), tuple(kept), current, back, tuple(vectors), left)
 
 
 def _is_broken(folder: Path) -> bool:

@@ -10,7 +10,8 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from indexer import ann
@@ -130,30 +131,45 @@ def drop_orphans(index: Path, milvus: Milvus) -> None:
     if current is not None and current not in there:
         return  # not all of the generations can be seen at this moment
     kept = {one.replace("-", "_") for one in there}
-    ours = re.compile(rf"saysee_{owner_of(index)}_(\d{{8}}T\d{{6}}_[0-9a-f]{{6}})_({'|'.join(COLLECTIONS)})")
-    claims = index / MILVUS_CLAIMS
-    claimed = set(claims.read_text(encoding="ascii").split()) if claims.exists() else set()
+    own = _own(index)
     for name in milvus.names():
-        found = ours.fullmatch(name)
-        if found and found.group(1) not in kept and name in claimed:
+        if name in own and own[name] not in kept:
             milvus.drop(name)
 
 
-def drop_orphans_of(index: Path, manifests: Iterable[GenerationManifest]) -> None:
+def drop_orphans_of(
+    index: Path, manifests: Iterable[GenerationManifest], deleted: Collection[str]
+) -> dict[str, list[str]]:
     """The same in every Milvus that these generations name, after some were deleted; a warning where one is
     out of reach.
+
+    By the address of the Milvus, the collections of deleted generations that stay there, since another index
+    made them, or this one under another name; where it is out of reach, those that may be there.
     """
-    for uri in sorted({one.milvus.uri for one in manifests if one.milvus}):
+    stay: dict[str, set[str]] = {}
+    for one in manifests:
+        if one.milvus is not None:
+            names = {collection.name for collection in one.milvus.collections.values()}
+            stay.setdefault(one.milvus.uri, set()).update(names if one.id in deleted else ())
+    for uri, names in stay.items():
+        names.difference_update(_own(index))
         try:
-            milvus = Milvus(uri)
-            try:
+            with closing(Milvus(uri)) as milvus:
                 drop_orphans(index, milvus)
-            finally:
-                milvus.close()
+                names.intersection_update(milvus.names())
         except ann.AnnError as error:
             _log.warning(
-                "Collections of deleted generations stay until a later build with that Milvus: %s", error
+                "Own collections of deleted generations stay until a later build with that Milvus: %s", error
             )
+    return {uri: sorted(names) for uri, names in sorted(stay.items()) if names}
+
+
+def _own(index: Path) -> dict[str, str]:
+    """The collections that this index made and may drop, each with its generation as collections spell it."""
+    ours = re.compile(rf"saysee_{owner_of(index)}_(\d{{8}}T\d{{6}}_[0-9a-f]{{6}})_({'|'.join(COLLECTIONS)})")
+    claims = index / MILVUS_CLAIMS
+    claimed = claims.read_text(encoding="ascii").split() if claims.exists() else []
+    return {found.group(0): found.group(1) for found in map(ours.fullmatch, claimed) if found}
 
 
 def _unreachable(manifest: GenerationManifest, error: MilvusUnavailable) -> VectorsUnreachable:
