@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from indexer.doctor.finding import Finding
@@ -66,11 +67,10 @@ def _milvus_findings(uris: Sequence[str]) -> Iterator[Finding]:
 
     for uri in uris:
         try:
-            milvus = Milvus(uri)
-            started = time.perf_counter()
-            there = len(milvus.names())
-            took_ms = 1e3 * (time.perf_counter() - started)
-            milvus.close()
+            with closing(Milvus(uri)) as milvus:
+                started = time.perf_counter()
+                there = len(milvus.names())
+                took_ms = 1e3 * (time.perf_counter() - started)
         except AnnError as error:
             yield Finding(
                 "milvus", "wrong", str(error), "start it, or build again with the vectors elsewhere"
