@@ -39,16 +39,6 @@ from tests.fixtures.pairs import Pairs, make_pairs
 from tests.fixtures.tiny_bundle import make_tiny_bundle
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    return tmp_path / "index"
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Pairs:
-    return make_pairs(tmp_path / "corpus", 6)
-
-
 def counts(index: Path, bundle: Bundle) -> dict[str, int]:
     """How many embeddings are kept."""
     kept = {}

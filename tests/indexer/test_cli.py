@@ -40,11 +40,6 @@ def assert_fails(result: Result, says: str, status: int = 1) -> None:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Path:
-    return tmp_path / "index"
-
-
-@pytest.fixture
 def pairs(tmp_path: Path) -> Pairs:
     return make_pairs(tmp_path / "corpus", 3)
 

@@ -99,11 +99,6 @@ def add_generation(index: Path, bundle: Bundle, seed: int = 0, *, thumbnails: bo
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Path:
-    return tmp_path / "index"
-
-
-@pytest.fixture
 def served(index: Path, tiny_bundle: Bundle) -> str:
     """One generation, promoted."""
     generation = add_generation(index, tiny_bundle)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ from typer.testing import CliRunner, Result
 from indexer.__main__ import app
 from indexer.ann import AnnError
 from indexer.bundle import Bundle
-from indexer.milvus import Milvus
+from indexer.milvus import Milvus, MilvusUnavailable
 from indexer.store import (
     GenerationDamaged,
     VectorsUnreachable,
@@ -31,7 +32,7 @@ from indexer.store.layout import MILVUS_OWNER
 from indexer.store.manifest import read_generation_manifest
 from indexer.store.vectors import claim, collection_name, drop_orphans, owner_of
 from tests.fixtures.milvus_server import MilvusServer, milvus_server
-from tests.fixtures.pairs import Pairs, make_pairs
+from tests.fixtures.pairs import Pairs
 
 KILLED = """
 import os, signal, sys
@@ -56,16 +57,6 @@ else:
 images, captions = Path(corpus) / "images", Path(corpus) / "captions.jsonl"
 build(bundle, index, images=images, captions=captions, vectors=uri, map_it=False, promote_it=True)
 """
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    return tmp_path / "index"
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Pairs:
-    return make_pairs(tmp_path / "corpus", 6)
 
 
 def run(*words: str | Path) -> Result:
@@ -217,6 +208,26 @@ def test_indices_that_share_a_milvus_never_harm_each_other(
     foreign.close()
 
 
+def test_a_copy_that_is_pruned_says_what_it_leaves_in_milvus(
+    tmp_path: Path, pairs: Pairs, tiny_bundle: Bundle, milvus_uri: str
+) -> None:
+    one, copy = tmp_path / "one", tmp_path / "copy"
+    first = build(one, pairs, tiny_bundle, "--vectors", milvus_uri)
+    build(one, pairs, tiny_bundle, "--promote")
+    names = own(one, first)
+    shutil.copytree(one, copy)
+    shutil.copytree(one, tmp_path / "later")
+    told = run("prune", "--index", copy, "--keep", "1")
+    assert told.exit_code == 0, told.output
+    left = [line for line in told.stdout.splitlines() if line.startswith(f"Left in {milvus_uri}, since")]
+    assert [all(name in line for name in names) for line in left] == [True]
+    assert names <= there(milvus_uri)
+
+    assert prune(one, 1).left_in_milvus == {}
+    assert not names & there(milvus_uri)
+    assert prune(tmp_path / "later", 1).left_in_milvus == {}  # nothing is there any more
+
+
 class _Names:
     """All that is asked of a Milvus to tidy up."""
 
@@ -264,11 +275,14 @@ def test_only_what_it_made_itself_is_dropped_and_only_when_all_its_generations_a
 
 
 @pytest.fixture
-def down(index: Path, pairs: Pairs, tiny_bundle: Bundle, tmp_path: Path) -> tuple[str, MilvusServer]:
+def down(
+    index: Path, pairs: Pairs, tiny_bundle: Bundle, tmp_path: Path
+) -> Iterator[tuple[str, MilvusServer]]:
     """An index with one generation, in a Milvus that went down since; the generation's id."""
     with milvus_server(tmp_path / "milvus") as server:
         generation = build(index, pairs, tiny_bundle, "--vectors", server.uri, "--promote")
-    return generation, server
+        server.stop()
+        yield generation, server
 
 
 def test_a_milvus_that_is_down_is_one_sentence(
@@ -304,14 +318,38 @@ def test_while_it_is_down_files_serve_and_are_pruned_around(
     assert f"(damaged, gone or out of reach: {generation})" in told.output
 
     names = own(index, generation)
-    prune(index, 1, drop_rollback=True)
+    copy = index.with_name("copy")
+    shutil.copytree(index, copy)
+    assert prune(copy, 1, drop_rollback=True).left_in_milvus == {server.uri: sorted(names)}
+    assert prune(index, 1, drop_rollback=True).left_in_milvus == {}
     assert [one.id for one in list_generations(index)] == [in_files]
     assert "stay until a later build with that Milvus" in caplog.text
     server.start()
     assert names <= there(server.uri)
     build(index, pairs, tiny_bundle, "--vectors", server.uri)
     assert not names & there(server.uri)
-    server.stop()
+
+
+def test_the_doctor_hangs_up_on_a_milvus_that_answers_with_an_error(
+    index: Path, pairs: Pairs, tiny_bundle: Bundle, milvus_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(index, pairs, tiny_bundle, "--vectors", milvus_uri, "--promote")
+    failed, closed = [], []
+    close = Milvus.close
+
+    def names(self: Milvus) -> list[str]:
+        failed.append(self)
+        raise MilvusUnavailable("made up")
+
+    def noted(self: Milvus) -> None:
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(Milvus, "names", names)
+    monkeypatch.setattr(Milvus, "close", noted)
+    assert "wrong  milvus: made up" in run("doctor", "--index", index).stdout
+    assert len(failed) == 1
+    assert failed[0] in closed
 
 
 def test_the_last_sound_generation_serves_in_place_of_one_out_of_reach(
@@ -322,7 +360,8 @@ def test_the_last_sound_generation_serves_in_place_of_one_out_of_reach(
         away = build(index, pairs, tiny_bundle, "--vectors", server.uri, "--promote")
         found = run("doctor", "--index", index)
         assert f"{server.uri} answers in" in found.stdout
-    opened = open_index(index)
+        server.stop()
+        opened = open_index(index)
     assert (opened.id, away in str(opened.degraded)) == (in_files, True)
     opened.close()
 
