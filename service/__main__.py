@@ -175,6 +175,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
         show_default=False,
     )
     kind: Any = list[str] if several else field.annotation
+    # A type known when run, for typer to read.
     annotation = Annotated[kind if field.is_required() else kind | None, said]  # type: ignore[valid-type]
     default = inspect.Parameter.empty if field.is_required() else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
@@ -190,7 +191,7 @@ def _give_options() -> None:
     """Every setting is an option and a variable, by construction: typer reads them off the signature."""
     fields = sorted(Settings.model_fields.items(), key=lambda item: not item[1].is_required())
     options = [_option(name, field) for name, field in fields if name not in SECRETS]
-    serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # read by typer
     serve.__annotations__ = {option.name: option.annotation for option in options}
     app.command("serve", cls=_Serve)(serve)
     app.command("query")(query_command)

@@ -45,7 +45,7 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0
     _body_bytes = 0  # since it was looked at last
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         transport.set_write_buffer_limits(0)  # so that it tells of the first byte that is not taken
         super().connection_made(transport)
         self._wait(self.head_seconds)

@@ -215,9 +215,9 @@ class Metrics:
             pid = int(file.stem.rpartition("_")[2])
             if not _is_alive(pid):
                 with suppress(FileNotFoundError):  # another worker is asked as well, and was faster
-                    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+                    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # not annotated
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]  # not annotated
         return generate_latest(registry)
 
 

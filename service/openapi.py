@@ -44,4 +44,4 @@ def describe(app: FastAPI, *, reading_is_open: bool) -> None:
             app.openapi_schema = document
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # how FastAPI has it done

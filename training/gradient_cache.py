@@ -44,7 +44,7 @@ def backpropagate(
     both = zip(*embedded, strict=True)
     leaves = [ranks.gather(torch.cat(parts).detach()).requires_grad_() for parts in both]
     value = loss(*leaves)
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()  # type: ignore[no-untyped-call]  # not annotated
     if not ranks.first:
         # What the loss reaches by itself, which is the scale, counts once and not once a process.
         for parameter in model.parameters():

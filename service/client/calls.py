@@ -111,8 +111,8 @@ def _some(files: Sequence[bytes]) -> tuple[bytes, ...]:
 def _as(model: type[_A]) -> Callable[[Reply], _A]:
     def read(reply: Reply) -> _A:
         try:
-            # A newer server may say more.
-            answer: _A = _adapter(model).validate_json(reply.body, extra="ignore")  # type: ignore[arg-type]
+            adapter = _adapter(model)  # type: ignore[arg-type]  # no Hashable to mypy, see below
+            answer: _A = adapter.validate_json(reply.body, extra="ignore")  # a newer server may say more
             return answer
         except ValidationError as error:
             raise NotUnderstood(

@@ -348,9 +348,11 @@ def test_a_service_that_still_starts_is_waited_for(open_page: OpenPage) -> None:
 
 
 def test_a_lost_connection_can_be_tried_again(open_page: OpenPage) -> None:
-    with open_page(expected=("ERR_FAILED", "net::")) as page:
-        expect(page.locator("#samples a")).to_have_count(8)
+    def once(page: Any) -> None:
         page.route("**/v1/search/**", lambda route: route.abort(), times=1)
+
+    with open_page(before=once, expected=("ERR_FAILED", "net::")) as page:
+        expect(page.locator("#samples a")).to_have_count(8)
         show(page, PICTURE)
         expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
         page.get_by_role("button", name="Try again").click()

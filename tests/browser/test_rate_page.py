@@ -130,12 +130,12 @@ def test_another_name_begins_anew_and_typing_rates_nothing(browser: Any, place: 
 
 def test_a_server_that_is_gone_loses_nothing_silently(browser: Any, place: Place) -> None:
     page, _ = open_page(browser, place)
+    page.route("**/v1/ratings?**", lambda route: route.abort(), times=1)
+    page.reload()  # on a page that is loaded already, a call may still pass a new route by
     begin(page, "Ana")
-    page.route("**/v1/ratings?**", lambda route: route.abort())
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("alert")).to_have_text(re.compile("this one is not. Try again"))
     expect(page.locator("#text")).to_have_text(re.compile("^caption 0"))
-    page.unroute("**/v1/ratings?**")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#text")).to_have_text(re.compile("^caption 1"))
     expect(page.get_by_role("alert")).to_be_hidden()

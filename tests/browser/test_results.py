@@ -178,8 +178,10 @@ def test_what_the_service_refuses_is_told_and_waited_for(
             headers={"Retry-After": "2"} if waits else {},
         )
 
-    with open_page(expected=(str(status),)) as page:
+    def once(page: Any) -> None:
         page.route("**/neighbours?*", refuse, times=1)
+
+    with open_page(before=once, expected=(str(status),)) as page:
         page.locator("#samples a").first.click()
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text(title)

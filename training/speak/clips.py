@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]  # ships no annotations
 
 from training.speak.draws import Draw
 from training.speak.text import spoken_text
