@@ -6,7 +6,7 @@ are no part of it. For vectors in files beside vectors in Milvus, whose own proc
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from pathlib import Path
 
@@ -14,23 +14,28 @@ import numpy as np
 
 from indexer.store import list_generations, open_index
 
-QUERIES, UNTIMED, K = 220, 20, 10
+K = 10
 
 
-def main(index: Path) -> None:
-    for listed in list_generations(index):
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("index", type=Path)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--untimed", type=int, default=20, help="queries before these, to warm up")
+    asked = parser.parse_args(arguments)
+    for listed in list_generations(asked.index):
         began = time.perf_counter()
-        opened = open_index(index, listed.id, verify=False)
+        opened = open_index(asked.index, listed.id, verify=False)
         opening_s = time.perf_counter() - began
         where = "files" if opened.manifest.milvus is None else opened.manifest.milvus.uri
         print(f"{listed.id}, vectors in {where}, opened in {opening_s:.2f} s")
-        items, _ = opened.items("captions", QUERIES)
+        items, _ = opened.items("captions", asked.untimed + asked.queries)
         queries = [opened.vector("captions", item.id)[None, :] for item in items]
         for name, part in opened.manifest.collections.items():
-            for query_1D in queries[:UNTIMED]:
+            for query_1D in queries[: asked.untimed]:
                 opened.search(name, query_1D, K)
             took_ms, used_s = [], time.process_time()
-            for query_1D in queries[UNTIMED:]:
+            for query_1D in queries[asked.untimed :]:
                 began = time.perf_counter()
                 opened.search(name, query_1D, K)
                 took_ms.append(1e3 * (time.perf_counter() - began))
@@ -44,4 +49,4 @@ def main(index: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

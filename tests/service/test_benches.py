@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.bench import hostile_connections, serve_overload, soak, swaps
+from indexer.store import list_generations
+from tests.bench import hostile_connections, search_price, serve_overload, soak, swaps
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +62,16 @@ def test_soak(index: Path, tmp_path: Path) -> None:
         "memory_mib": 4,
     }
     assert result["last_quarter"]["memory_mib"] == result["minutes"]["memory_mib"][-1]
+
+
+def test_search_price(index: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(search_price.main, f"{index} --queries 3 --untimed 1")
+    told = capfd.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in told if "vectors in files" in line] == [
+        one.id for one in list_generations(index)
+    ]
+    priced = [line for line in told if re.search(r"median \d+\.\d\d ms, .* processor time$", line)]
+    assert len(priced) == len(told) - len(list_generations(index)) > 0
 
 
 def test_hostile_connections(index: Path, tmp_path: Path) -> None:
