@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
     speak(source, tmp_path / "one", voices=VOICES, workers=1, shards=7)
     speak(source, tmp_path / "two", voices=VOICES, workers=2, shards=7)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_the_place_of_the_corpus_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = corpus(tmp_path / "pairs", 4)
+    speak(source, tmp_path / "here", voices=VOICES, workers=1, shards=4)
+    shutil.copytree(source, tmp_path / "elsewhere" / "pairs")
+    monkeypatch.chdir(tmp_path / "elsewhere" / "pairs")
+    speak(Path(), tmp_path / "there", voices=VOICES, workers=1, shards=4)
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert json.loads(contents(tmp_path / "there")["speak.json"])["source"] == "pairs"
 
 
 def test_a_killed_run_keeps_every_clip_and_ends_the_same(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def make_shards(work: Work, progress: Progress, *, on_ray: bool) -> Outcome:
             stage.reach(done + len(failures))
     told: dict[str, Any] = {
         "recipe": RECIPE,
-        "source": str(work.captions.source),
+        "source": work.captions.source.resolve().name,  # the same wherever it lies
         "seed": work.plan.seed,
         "per_caption": work.plan.per_caption,
         "voices": sorted(voices),
