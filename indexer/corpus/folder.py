@@ -52,7 +52,8 @@ class FolderCorpus:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            # A link that leads to itself is no folder, and is_dir() would raise.
+            if os.path.isdir(entry) if entry.is_symlink() else entry.is_dir():
                 yield from self._files(folder / entry.name, entered, skips)
             else:
                 yield folder / entry.name

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from service.client import WrongUse
+
+_ANY_FOLDERS = re.compile(r"(?:^|(?<=/))\*\*(?:/+|$)")
 
 
 def named_media(arguments: Sequence[str]) -> list[str | BinaryIO]:
@@ -37,32 +39,41 @@ def _standard_input() -> BinaryIO:
 
 def _paths(argument: str) -> list[str]:
     if os.path.isdir(argument):
-        below = list(_below(Path(argument), set()))
+        below = sorted(os.path.join(folder, name) for folder, names in _folders(argument) for name in names)
         if not below:
             raise WrongUse(f"There is no file in {argument}.")
         return below
     if os.path.exists(argument):
         return [argument]
-    matching = sorted(path for path in glob.glob(argument, recursive=True) if os.path.isfile(path))
+    matching = sorted({path.removeprefix("./") for path in _matching(argument) if os.path.isfile(path)})
     if not matching:
         raise WrongUse(f"There is no file {argument}, and no file matches it as a pattern.")
     return matching
 
 
-def _below(folder: Path, entered: set[tuple[int, int]]) -> Iterator[str]:
-    """Links are followed, each real folder once."""
-    try:
-        status = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise WrongUse(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    if (status.st_dev, status.st_ino) in entered:
+def _matching(pattern: str) -> Iterator[str]:
+    """As glob has it, but ** stands for `_folders`: glob goes round and round where links lead back."""
+    start, *rest = _ANY_FOLDERS.split(pattern, maxsplit=1)
+    if not rest:
+        yield from glob.iglob(pattern)
         return
-    entered.add((status.st_dev, status.st_ino))
-    for entry in entries:
-        if entry.name.startswith("."):
+    for top in glob.iglob(start) if start else ["."]:
+        for folder, _ in _folders(top):
+            yield from _matching(os.path.join(glob.escape(folder), rest[0] or "*"))
+
+
+def _folders(top: str) -> Iterator[tuple[str, list[str]]]:
+    """A folder and all below it, with the names of their files. Links are followed, each real folder once."""
+    entered: set[tuple[int, int]] = set()
+    for folder, below, names in os.walk(top, onerror=_refuse, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:
+            below.clear()
             continue
-        if entry.is_dir():
-            yield from _below(folder / entry.name, entered)
-        else:
-            yield str(folder / entry.name)
+        entered.add((status.st_dev, status.st_ino))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield folder, [name for name in names if not name.startswith(".")]
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise WrongUse(f"The folder {error.filename} cannot be read: {error.strerror}.") from error

@@ -91,9 +91,10 @@ class TestFolder:
         (root / "first").symlink_to(outside)
         (root / "again").symlink_to(root)
         (root / "gone.png").symlink_to(tmp_path / "nowhere.png")
+        (root / "itself.png").symlink_to("itself.png")
         corpus = open_corpus(root, "image")
         assert ids(corpus) == ["first/one"]
-        assert corpus.skips.counts == {"folder already read": 1, "missing file": 1}
+        assert corpus.skips.counts == {"folder already read": 1, "missing file": 1, "unreadable file": 1}
 
     def test_a_pipe_does_not_hold_it_up(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.png")

@@ -51,6 +51,13 @@ def test_dev_is_the_folder_val_with_clips_of_its_own(corpus: Path) -> None:
     assert len(dev.clips) + len(heard) == 60
 
 
+def test_links_that_lead_back_bring_no_picture_twice(corpus: Path) -> None:
+    for name in ("one", "two", "three"):
+        (corpus / "val" / "n01" / "images" / name).symlink_to(corpus / "val")
+        (corpus / "val" / "n02" / name).symlink_to(name)
+    assert [p.id for p in open_dataset(corpus, "dev").pictures] == ["dev/n01/n01_0", "dev/n02/n02_0"]
+
+
 def test_what_is_not_there_is_said(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="splits train and dev"):
         open_dataset(corpus, "test")

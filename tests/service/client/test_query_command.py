@@ -18,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.app import create_app
+from service.query.files import named_media
 from service.schemas import LimitsAnswer, SearchAnswer
 from service.settings import Settings
 from tests.fixtures.both_clients import example
@@ -152,6 +153,24 @@ def test_a_folder_and_a_pattern_of_many_with_progress(server: str, many: Path) -
         *(f"clip {number}.wav" for number in range(10, 20)),
     }
     assert ran.stderr == b""
+
+
+@pytest.mark.parametrize("pattern", ["round", "round/**", "r*/**/*.wav", "**/**/c*", "{here}/**/?lip 0.wav"])
+def test_links_that_lead_back_are_gone_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    deep = Path("round") / "in [1]" / "**"
+    deep.mkdir(parents=True)
+    (deep / "clip 0.wav").touch()
+    for name in ("one", "two", "three"):  # so many ways that glob would not come to an end
+        (deep / name).symlink_to(tmp_path / "round")
+        (tmp_path / "round" / name).symlink_to(deep.absolute())
+    (deep / "clip itself").symlink_to("clip itself")
+    (deep / ".hidden").mkdir()
+    (deep / ".hidden" / "clip 1.wav").touch()
+    found = [Path(str(path)) for path in named_media([pattern.format(here=tmp_path)])]
+    assert [path.name for path in found if path.name != "clip itself"] == ["clip 0.wav"]
 
 
 def on_terminal(*arguments: object, piped: bool, **variables: str) -> tuple[bytes, bytes, int]:
