@@ -306,6 +306,19 @@ def test_a_flickr8k_folder_becomes_facc(tmp_path: Path) -> None:
     assert records[0]["text"] == "A dog number 0 runs near the water 's edge ."
 
 
+def test_speech_made_for_flickr8k_goes_by_the_names_of_its_voices(tmp_path: Path) -> None:
+    folder, out = flickr8k(tmp_path / "flickr8k"), tmp_path / "out"
+    photos(folder, "100_ab_c.jpg", "101_ab_c.jpg")
+    speak(folder, out, voices=VOICES, workers=1)
+    voices = {record["id"]: record["voice"] for record in manifest(out)}
+    for speech in (out, out / "flickr_audio"):
+        clips = open_dataset(folder, "train", speech).clips
+        assert {clip.id: clip.voice for clip in clips} == {clip.id: voices[clip.id] for clip in clips}
+        assert len(clips) == 4
+    (out / "captions.jsonl").unlink()  # as with the corpus as distributed
+    assert {clip.voice for clip in open_dataset(folder, "train", out).clips} <= {"0", "1", "2"}
+
+
 def photos(folder: Path, *names: str) -> Path:
     place = folder / "Flicker8k_Dataset"
     place.mkdir()

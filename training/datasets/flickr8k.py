@@ -5,8 +5,9 @@
     <folder>/Flickr_8k.{train,dev,test}Images.txt, or Karpathy's file for the splits, too
     <speech>/wav2capt.txt  wav2spk.txt  wavs/<image>_<k>.wav        <speech> defaults to <folder>/flickr_audio
 
-wav2capt lines are `<wav> <image.jpg> #<k>`, wav2spk lines `<wav> <speaker>`. Image names may contain
-underscores, so what belongs to what is read from wav2capt alone.
+wav2capt lines are `<wav> <image.jpg> #<k>`, wav2spk lines `<wav> <speaker>`, a number; captions.jsonl, which
+`speak` writes beside its flickr_audio, names the voices. Image names may contain underscores, so what belongs
+to what is read from wav2capt alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from training.datasets.karpathy import read_karpathy
 from training.datasets.leaks import one_split_each, refuse_shared_pictures, whole_file
 from training.datasets.lines import lines_of
+from training.datasets.manifest import read_lines
 from training.datasets.pairs import Clip, DatasetError, File, PairSet, Picture, intersect
 
 _SPLITS = ("train", "dev", "test")
@@ -92,10 +94,7 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
         Picture(Path(name).stem, File(photos / name), Path(name).stem) for name in names if name in there
     ]
     captions, wanted = read_captions(folder, skipped), set(names)
-    speakers = {}
-    if (audio / "wav2spk.txt").is_file():
-        rows = [line.split() for _, line in lines_of(audio / "wav2spk.txt", skipped)]
-        speakers = {row[0]: row[1] for row in rows if len(row) == 2}
+    speakers = _speakers(audio, skipped)
     recorded = {path.name for path in (audio / "wavs").iterdir()}
     clips: dict[str, Clip] = {}
     for _, line in lines_of(audio / "wav2capt.txt", skipped):
@@ -115,6 +114,21 @@ def read_flickr8k(folder: Path, split: str, speech: Path | None = None) -> PairS
             media, identity = File(audio / "wavs" / wav), Path(image).stem
             clips[wav] = Clip(Path(wav).stem, media, identity, speakers.get(wav, ""), text)
     return intersect(str(folder), split, pictures, list(clips.values()), +skipped)
+
+
+def _speakers(audio: Path, skipped: Counter[str]) -> dict[str, str]:
+    """Recording -> who speaks: a number as distributed; the voice's name where `speak` says which it was."""
+    speakers: dict[str, str] = {}
+    if (audio / "wav2spk.txt").is_file():
+        rows = [line.split() for _, line in lines_of(audio / "wav2spk.txt", skipped)]
+        speakers = {row[0]: row[1] for row in rows if len(row) == 2}
+    made = audio.parent / "captions.jsonl"
+    if made.is_file():
+        for record in read_lines(made, ("id", "path")):
+            path = Path(record["path"])
+            if path.parent == Path(audio.name, "wavs") and record.get("voice"):
+                speakers[path.name] = str(record["voice"])
+    return speakers
 
 
 def _karpathy(folder: Path) -> Path | None:
