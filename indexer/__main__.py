@@ -119,7 +119,7 @@ def show_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show what a generation holds, by which model, how well it finds."""
+    """Show what a generation holds and how well it finds."""
     with failing_in_one_sentence(debug=debug):
         from indexer import commands
 

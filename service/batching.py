@@ -29,12 +29,14 @@ from service.tracing import Traces
 from service.turns import Turns
 
 LANES = 2
-"""Runs at once: the second is made ready, searched and handed out while the model is at the first."""
+"""Runs at once: the second is made ready, searched and handed out while the model is at the first. Not less:
+what comes while an input runs where it was decoded takes the other one.
+"""
 
 
 @dataclass(eq=False)
 class Coming:
-    """An input on its way to the model. `answer` is done once nobody waits for it any more."""
+    """An input on its way to the model."""
 
     deadline: float  # in the event loop's time
     answer: asyncio.Future[Encoded]
@@ -69,7 +71,6 @@ class Batcher:
         try:
             yield coming
         finally:
-            coming.answer.cancel()
             with self._changed:
                 self._coming.discard(coming)
                 self._changed.notify_all()
@@ -99,11 +100,11 @@ class Batcher:
         self, coming: Coming, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None
     ) -> Encoded | None:
         """As `submit` does, but in the calling thread, for what was coming and is there; None when there is
-        company, or nobody waits for it any more.
+        company, or nobody waits for it any more: its deadline is over, or its block.
         """
         one = coming.arrived(encoder, media, sought)
         with self._changed:
-            if self._coming != {coming} or self._waiting or self._lanes or one.is_too_late():
+            if self._coming != {coming} or self._lanes or one.is_too_late():
                 return None
             self._coming.clear()  # nobody is to wait for it
             self._lanes += 1

@@ -24,21 +24,18 @@ from indexer.media import (
     NoRoom,
     Pixels,
     Waveform,
-    decode_image,
-    decode_speech,
     extent,
-    sniff,
 )
 from indexer.store import CollectionName as Collection
 from indexer.store import Hit
 from service.account import current
 from service.admission import Admission, cost_of, extent_of, within
 from service.batching import Batcher
-from service.crew import Crew
 from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
 from service.snapshot import Holder, Snapshot
 from service.stages import Stages, longest
-from service.together import Encoded, Sought
+from service.together import Sought
+from service.way import Way
 
 UNUSABLE = (MediaError, NoRoom, EncoderError)
 """What may be wrong with one file of several while the others are answered."""
@@ -72,14 +69,12 @@ class Searcher:
     ) -> None:
         self._holder = holder
         self._limits = limits
-        self._crew = Crew(cores, "decoder")
         self._admission = admission
-        self._batcher = batcher
+        self._way = Way(limits, cores, batcher)
 
     def close(self) -> None:
         """Let the threads go."""
-        self._crew.close()
-        self._batcher.close()
+        self._way.close()
 
     async def search(self, data: bytes, target: Collection, k: int) -> Neighbours:
         """The k items of `target` nearest to a clip or a picture; which of the two is found out from the
@@ -91,11 +86,10 @@ class Searcher:
             claimed = within(self._limits, extent(data))
             async with self._admission.admit(cost_of(claimed, spec, k)) as ticket:
                 sought = Sought(snapshot.generation, target, k)
-                media, found = await self._try_at_once(stages, data, snapshot, sought)
+                media, found = await self._way.decode_or_all(stages, data, snapshot, sought)
                 self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
                 if found is None:
-                    found = await self._batcher.submit(snapshot.encoder, media, sought)
-                _note(stages, found)
+                    found = await self._way.encode(stages, media, snapshot, sought)
             return _neighbours(snapshot, _describe(media), target, found.hits, stages)
 
     async def neighbours(
@@ -111,7 +105,7 @@ class Searcher:
                 return [hit for hit in hits if target != collection or hit.id != item_id][:k]
 
             async with self._admission.admit(cost_of(Extent(), snapshot.media, k)):
-                hits = await stages.run("search", look, self._crew)
+                hits = await stages.run("search", look, self._way.crew)
             return _neighbours(snapshot, Indexed(collection, item_id), target, hits, stages)
 
     async def search_each(self, files: Sequence[bytes], target: Collection, k: int) -> Several:
@@ -160,11 +154,10 @@ class Searcher:
         async def embed(position: int) -> None:
             stages, began = current().query(), perf_counter()
             try:
-                media = await self._decode_aside(stages, files[position], snapshot)
+                media = await self._way.decode(stages, files[position], snapshot)
                 spent[position] = cost_of(extent_of(media), snapshot.media, neighbours)
                 self._admission.settle(ticket, sum(spent))
-                encoded = await self._batcher.submit(snapshot.encoder, media)
-                _note(stages, encoded)
+                encoded = await self._way.encode(stages, media, snapshot)
                 done[position] = _Sound(_describe(media), encoded.vector_D, stages)
             except UNUSABLE as fault:
                 done[position] = fault
@@ -188,35 +181,11 @@ class Searcher:
             return []
         shared, vectors_ND = Stages(times=current().times), np.stack([one.vector_D for one in sound])
         found = await shared.run(
-            "search", lambda: snapshot.generation.search(target, vectors_ND, k), self._crew
+            "search", lambda: snapshot.generation.search(target, vectors_ND, k), self._way.crew
         )
         for one in sound:
             one.stages.join(shared)
         return found
-
-    async def _try_at_once(
-        self, stages: Stages, data: bytes, snapshot: Snapshot, sought: Sought
-    ) -> tuple[Waveform | Pixels, Encoded | None]:
-        """Decode on a worker thread, and where there is nothing else to do, encode and search there, too."""
-        asked = perf_counter()
-        with self._batcher.coming() as coming:
-
-            def work() -> tuple[Waveform | Pixels, Encoded | None]:
-                media = stages.time("decode", lambda: self._decode(data, snapshot), asked)
-                return media, self._batcher.at_once(coming, snapshot.encoder, media, sought)
-
-            return await self._crew.run(work)
-
-    async def _decode_aside(self, stages: Stages, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
-        """Decode on a worker thread; the model may wait for it a little, to take it along."""
-        with self._batcher.coming():
-            return await stages.run("decode", lambda: self._decode(data, snapshot), self._crew)
-
-    def _decode(self, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
-        modality = sniff(data).modality
-        current().modalities.add(modality)
-        decode = decode_speech if modality == "speech" else decode_image
-        return decode(data, snapshot.media, self._limits)
 
 
 def _cost_or_fault(data: bytes, spec: MediaSpec, limits: MediaLimits, neighbours: int) -> float | Exception:
@@ -235,14 +204,6 @@ def _all_sound(each: Sequence[_T | Exception]) -> list[_T]:
             raise FileRefused(position) from one
         sound.append(one)
     return sound
-
-
-def _note(stages: Stages, encoded: Encoded) -> None:
-    """What it took until this moment, on the event loop."""
-    stages.add("encode", encoded.took)
-    if encoded.searched is not None:
-        stages.add("search", encoded.searched)
-    stages.wait(perf_counter() - (encoded.searched or encoded.took).ended)
 
 
 def _describe(media: Waveform | Pixels) -> Clip | Picture:

@@ -35,6 +35,7 @@ class Stages:
 
     gone_through: dict[Stage, float] = field(default_factory=dict)
     times: list[tuple[Stage, Took]] = field(default_factory=list)
+    ended: float = 0.0  # when the last of them did
 
     @property
     def ms(self) -> dict[Stage, float]:
@@ -44,7 +45,9 @@ class Stages:
     async def run(self, stage: Stage, work: Callable[[], _T], crew: Crew) -> _T:
         """Have the work done by the crew; its time counts either way."""
         asked = perf_counter()
-        return await crew.run(lambda: self.time(stage, work, asked))
+        result = await crew.run(lambda: self.time(stage, work, asked))
+        self.go_on()
+        return result
 
     def time(self, stage: Stage, work: Callable[[], _T], asked: float) -> _T:
         """Do the work that was asked for then; its time counts either way."""
@@ -59,10 +62,15 @@ class Stages:
         self.times.append((stage, took))
         self._count("queue", 1000 * (took.started - took.asked))
         self._count(stage, 1000 * (took.ended - took.started))
+        self.ended = took.ended
 
     def wait(self, seconds: float) -> None:
-        """So long waiting between stages: for a turn of the event loop."""
+        """So long for a turn of the event loop."""
         self._count("queue", 1000 * seconds)
+
+    def go_on(self) -> None:
+        """The event loop has heard only now that the last stage is over."""
+        self.wait(perf_counter() - self.ended)
 
     def join(self, shared: Stages) -> None:
         """Add what was done once for this query and others together."""

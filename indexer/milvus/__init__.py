@@ -5,9 +5,19 @@ from indexer.milvus.connection import (
     METRIC,
     TOKEN_VARIABLE,
     Milvus,
+    MilvusSilent,
     MilvusUnavailable,
     checked_uri,
 )
 from indexer.milvus.index import MilvusIndex
 
-__all__ = ["MAX_K", "METRIC", "TOKEN_VARIABLE", "Milvus", "MilvusIndex", "MilvusUnavailable", "checked_uri"]
+__all__ = [
+    "MAX_K",
+    "METRIC",
+    "TOKEN_VARIABLE",
+    "Milvus",
+    "MilvusIndex",
+    "MilvusSilent",
+    "MilvusUnavailable",
+    "checked_uri",
+]

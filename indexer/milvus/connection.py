@@ -52,10 +52,15 @@ _GRPC = {
 }
 
 _NOT_THERE = 100  # Milvus's own code
+_SILENT = {"UNAVAILABLE": "no connection", "DEADLINE_EXCEEDED": "no answer"}  # gRPC's words, and ours
 
 
 class MilvusUnavailable(AnnError):
     """Milvus cannot be used now: it does not answer, answers with an error, or pymilvus is not installed."""
+
+
+class MilvusSilent(MilvusUnavailable):
+    """There is no connection to it, or it does not answer in time."""
 
 
 def checked_uri(text: str) -> str:
@@ -155,13 +160,14 @@ class Milvus:
                 raise AnnError(f"Milvus has no collection {name}.") from error
             cause = error.__cause__
             reason = _code(cause) if isinstance(cause, RpcError) else str(error.message)
-            raise MilvusUnavailable(self._sentence(what, seconds, reason)) from error
+            raise self._fault(what, seconds, reason) from error
         except RpcError as error:
-            raise MilvusUnavailable(self._sentence(what, seconds, _code(error))) from error
+            raise self._fault(what, seconds, _code(error)) from error
 
-    def _sentence(self, what: str, seconds: float, reason: str) -> str:
+    def _fault(self, what: str, seconds: float, reason: str) -> MilvusUnavailable:
         told = (reason.splitlines() or ["no reason given"])[0][:160]
-        return (
+        kind = MilvusSilent if reason in _SILENT.values() else MilvusUnavailable
+        return kind(
             f"Milvus at {self.uri} did not {what} within {seconds:g} s ({told}): see that it runs and can be "
             f"reached from here, and that {TOKEN_VARIABLE} holds its token if it asks for one."
         )
@@ -170,8 +176,7 @@ class Milvus:
 def _code(error: Any) -> str:
     """What gRPC says of a call that failed, in words."""
     name = str(error.code().name)
-    words = {"UNAVAILABLE": "no connection", "DEADLINE_EXCEEDED": "no answer"}
-    return words.get(name, name.lower().replace("_", " "))
+    return _SILENT.get(name, name.lower().replace("_", " "))
 
 
 def blocks(count: int, dim: int) -> Iterator[tuple[int, int]]:

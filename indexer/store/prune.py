@@ -22,7 +22,8 @@ class Pruned:
     """What was deleted and what stays, each by id; `embeddings` by the fingerprints of their models.
 
     `left_in_milvus`: by the address of a Milvus, the collections of deleted generations that were not dropped
-    there, since another index made them, or this one under another name.
+    there, since another index made them, or this one under another name; those that may be there, where it
+    is out of reach.
     """
 
     deleted: tuple[str, ...]

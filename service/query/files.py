@@ -58,15 +58,21 @@ def _matching(pattern: str) -> Iterator[str]:
         yield from glob.iglob(pattern)
         return
     for top in glob.iglob(start) if start else ["."]:
-        for folder, _ in _folders(top):
+        for folder, _ in _folders(top, must_be_read=False):
             yield from _matching(os.path.join(glob.escape(folder), rest[0] or "*"))
 
 
-def _folders(top: str) -> Iterator[tuple[str, list[str]]]:
-    """A folder and all below it, with the names of their files. Links are followed, each real folder once."""
+def _folders(top: str, *, must_be_read: bool = True) -> Iterator[tuple[str, list[str]]]:
+    """A folder and all below it, with the names of their files. Links are followed, each real folder once.
+
+    Raises WrongUse for one that cannot be read; where they need not be, such folders are left out.
+    """
     entered: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(top, onerror=_refuse, followlinks=True):
-        status = os.stat(folder)
+    for folder, below, names in os.walk(top, onerror=_refuse if must_be_read else None, followlinks=True):
+        try:
+            status = os.stat(folder)
+        except OSError:
+            continue  # gone meanwhile
         if (status.st_dev, status.st_ino) in entered:
             below.clear()
             continue

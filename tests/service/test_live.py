@@ -159,13 +159,13 @@ def test_a_range_over_a_real_connection(port: int) -> None:
 def test_the_event_loop_is_free_while_queries_are_at_work(index: Path) -> None:
     app = create_app(Settings(index=index, threads=2))
     searcher, hold = app.state.service.searcher, threading.Event()
-    decode = searcher._decode
+    decode = searcher._way._decode
 
     def slowly(*arguments: object) -> object:
         hold.wait(30)
         return decode(*arguments)
 
-    searcher._decode = slowly
+    searcher._way._decode = slowly
     with live_server(app) as port:
         connections = [_connect(port) for _ in range(8)]
         for connection in connections:

@@ -196,7 +196,7 @@ def test_a_client_that_hangs_up_is_forgotten(index: Path) -> None:
             connections.append(connection)
             if number < LANES:  # one in each lane, where it stays: from then on nothing can begin
                 until(lambda: model.inputs == len(connections))
-        until(lambda: len(app.state.service.searcher._batcher._waiting) == 4)
+        until(lambda: len(app.state.service.searcher._way._batcher._waiting) == 4)
         for connection in connections:
             connection.close()
         until(lambda: at_work(app) == 0)
@@ -273,7 +273,7 @@ def test_queries_at_the_same_time_share_runs_and_get_their_own_answers(index: Pa
             lone.append(at_once(port, 1))
             until(lambda: model.inputs == len(lone))
         several = [at_once(port, 3, data=make_png(n), path="/v1/embeddings") for n in (1, 2)]
-        until(lambda: len(app.state.service.searcher._batcher._waiting) == 6)
+        until(lambda: len(app.state.service.searcher._way._batcher._waiting) == 6)
         model.open.set()
         for threads, _ in (*lone, *several):
             for thread in threads:

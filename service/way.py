@@ -1,0 +1,78 @@
+"""From one query's bytes to its vector and neighbours: decoded aside, then through the model with others."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from indexer.media import MediaLimits, Pixels, Waveform, decode_image, decode_speech, sniff
+from service.account import current
+from service.batching import Batcher
+from service.crew import Crew
+from service.snapshot import Snapshot
+from service.stages import Stages
+from service.together import Encoded, Sought
+
+
+class Way:
+    """`cores` is how many are decoded at once, by `crew`, which others may use for work of their own."""
+
+    def __init__(self, limits: MediaLimits, cores: int, batcher: Batcher) -> None:
+        self.crew = Crew(cores, "decoder")
+        self._limits = limits
+        self._cores = cores
+        self._batcher = batcher
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self.crew.close()
+        self._batcher.close()
+
+    async def decode(self, stages: Stages, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
+        """Decode on a worker thread; the model may wait for it a little, to take it along."""
+        with self._batcher.coming():
+            return await stages.run("decode", lambda: self._decode(data, snapshot), self.crew)
+
+    async def encode(
+        self, stages: Stages, media: Waveform | Pixels, snapshot: Snapshot, sought: Sought | None = None
+    ) -> Encoded:
+        """The vector, and what is sought with it."""
+        encoded = await self._batcher.submit(snapshot.encoder, media, sought)
+        _note(stages, encoded)
+        return encoded
+
+    async def decode_or_all(
+        self, stages: Stages, data: bytes, snapshot: Snapshot, sought: Sought
+    ) -> tuple[Waveform | Pixels, Encoded | None]:
+        """Decode, and where there is nothing else to do, encode and search on the same thread.
+
+        But not on the only one: what comes meanwhile would wait for it even to be refused.
+        """
+        if self._cores == 1:
+            return await self.decode(stages, data, snapshot), None
+        asked = perf_counter()
+        with self._batcher.coming() as coming:
+
+            def work() -> tuple[Waveform | Pixels, Encoded | None]:
+                media = stages.time("decode", lambda: self._decode(data, snapshot), asked)
+                return media, self._batcher.at_once(coming, snapshot.encoder, media, sought)
+
+            media, found = await self.crew.run(work)
+        if found is None:
+            stages.go_on()
+        else:
+            _note(stages, found)
+        return media, found
+
+    def _decode(self, data: bytes, snapshot: Snapshot) -> Waveform | Pixels:
+        modality = sniff(data).modality
+        current().modalities.add(modality)
+        decode = decode_speech if modality == "speech" else decode_image
+        return decode(data, snapshot.media, self._limits)
+
+
+def _note(stages: Stages, encoded: Encoded) -> None:
+    """On the event loop, as soon as it hears of it."""
+    stages.add("encode", encoded.took)
+    if encoded.searched is not None:
+        stages.add("search", encoded.searched)
+    stages.go_on()
