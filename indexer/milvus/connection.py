@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ _GRPC = {
 }
 
 _NOT_THERE = 100  # Milvus's own code
+_CONNECT_FAILED = 2  # pymilvus's
 _SILENT = {"UNAVAILABLE": "no connection", "DEADLINE_EXCEEDED": "no answer"}  # gRPC's words, and ours
 
 
@@ -153,13 +155,21 @@ class Milvus:
         from grpc import RpcError  # type: ignore[import-untyped]  # ships no annotations
         from pymilvus import MilvusException
 
+        began = time.monotonic()
         try:
             yield
         except MilvusException as error:
             if error.code == _NOT_THERE and name:
                 raise AnnError(f"Milvus has no collection {name}.") from error
             cause = error.__cause__
-            reason = _code(cause) if isinstance(cause, RpcError) else str(error.message)
+            if isinstance(cause, RpcError):
+                reason = _code(cause)
+            elif error.code == _CONNECT_FAILED:
+                reason = _SILENT["UNAVAILABLE"]
+            elif time.monotonic() - began >= seconds:  # pymilvus tried again and again, and then gave up
+                reason = _SILENT["DEADLINE_EXCEEDED"]
+            else:
+                reason = str(error.message)
             raise self._fault(what, seconds, reason) from error
         except RpcError as error:
             raise self._fault(what, seconds, _code(error)) from error

@@ -154,7 +154,7 @@ def test_a_fault_of_ours_is_no_answer_to_any(app: FastAPI, client: TestClient) -
         def fail(*_: object) -> None:
             raise RuntimeError("a secret path /srv/secret")
 
-        patch.setattr(app.state.service.searcher, "_decode", fail)
+        patch.setattr(app.state.service.searcher._way, "_decode", fail)
         answer = client.post(CALL, files=form([CLIP, PICTURE]))
     problem(answer, 500, "internal-error")
     assert "secret" not in answer.text

@@ -216,7 +216,7 @@ def test_a_fault_of_ours_says_nothing_of_our_insides(app: FastAPI, client: TestC
         def fail(*_: object) -> None:
             raise RuntimeError("a secret path /srv/secret")
 
-        patch.setattr(app.state.service.searcher, "_decode", fail)
+        patch.setattr(app.state.service.searcher._way, "_decode", fail)
         answer = client.post("/v1/search/images", content=make_wav())
     body = check_problem(answer, 500, "internal-error")
     assert "secret" not in answer.text

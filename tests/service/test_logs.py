@@ -115,7 +115,7 @@ def test_a_fault_of_ours_is_found_by_the_id_of_its_answer(
         def fail(*_: object) -> None:
             raise RuntimeError("two\nlines")
 
-        patch.setattr(app.state.service.searcher, "_decode", fail)
+        patch.setattr(app.state.service.searcher._way, "_decode", fail)
         answer = client.post("/v1/search/images", content=make_wav())
     fault, request = told()
     assert fault["event"] == "fault"

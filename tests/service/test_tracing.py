@@ -132,7 +132,7 @@ def test_the_trace_of_a_request_that_fails_says_why(index: Path, collector: Coll
     with LocalClient(create_app(Settings(index=index, threads=1)), raise_server_exceptions=False) as client:
         assert client.post("/v1/embeddings", files=files).status_code == 422
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(client.app.state.service.searcher, "_decode", lambda *_: 1 / 0)  # type: ignore[attr-defined]
+            patch.setattr(client.app.state.service.searcher._way, "_decode", lambda *_: 1 / 0)  # type: ignore[attr-defined]
             assert client.post("/v1/embeddings", files=files[:1]).status_code == 500
     refused, failed = collector.named("POST /v1/embeddings")
     assert said(refused.attributes)["error.type"] == "undecodable-media"
