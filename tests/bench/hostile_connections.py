@@ -4,8 +4,7 @@
 
 Must hold anywhere: every search is answered with 200, and afterwards the server has no connection open that
 it had not before; status 1 when not. On a machine with nothing else to do: p99 of `among_them_ms` at most 1.5
-times that of `without_them_ms`, and memory at most 50 MiB more afterwards than before. Those of them that
-send a whole query and close a half are answered like anybody, fifty at once: they are there both times.
+times that of `alone_ms`, and memory at most 50 MiB more afterwards than before.
 """
 
 from __future__ import annotations
@@ -46,12 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def measure(server: Server, mob: dict[str, int], clients: int, seconds: float) -> dict[str, Any]:
-    """Searches without the mob, then the same searches among it, then what is left of it."""
+    """Searches alone, then the same searches among the mob, then what is left of it."""
     requests = queries("clips", server.media("clips", 64))
-    whole_queries = {"close_a_half_and_wait": mob["close_a_half_and_wait"]}
     await closed_loop(server.port, requests, clients, seconds / 10)
-    async with besieged(server.port, whole_queries):
-        without = await closed_loop(server.port, requests, clients, seconds / 2)
+    alone = await closed_loop(server.port, requests, clients, seconds / 2)
     await asyncio.sleep(1)  # the connections of these are closed by then
     before, memory_before = open_sockets(server.pid), server.memory_mib()
     async with besieged(server.port, mob):
@@ -61,10 +58,10 @@ async def measure(server: Server, mob: dict[str, int], clients: int, seconds: fl
         among_them = await closed_loop(server.port, requests, clients, seconds)
     await _comes_true(lambda: open_sockets(server.pid) <= before)
     return {
-        "statuses": dict(Counter(answer.status for answer in without + among_them)),
-        "without_them_ms": _latencies(without),
+        "statuses": dict(Counter(answer.status for answer in alone + among_them)),
+        "alone_ms": _latencies(alone),
         "among_them_ms": _latencies(among_them),
-        "without_them_per_second": round(len(without) / (seconds / 2), 1),
+        "alone_per_second": round(len(alone) / (seconds / 2), 1),
         "among_them_per_second": round(len(among_them) / seconds, 1),
         "sockets": {"before": before, "meanwhile": meanwhile, "after": open_sockets(server.pid)},
         "memory_mib": {"before": round(memory_before), "after": round(server.memory_mib())},
