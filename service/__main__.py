@@ -116,7 +116,7 @@ def worker() -> FastAPI:
     from uvicorn.config import STARTUP_FAILURE
 
     from service.app import create_app, create_service
-    from service.server import spare_the_collector
+    from service.server import spare_the_collector, take_memory
     from service.watch import UNFIT
 
     start_logging(settings)
@@ -126,6 +126,7 @@ def worker() -> FastAPI:
     except UNFIT as error:
         _fail(str(error), STARTUP_FAILURE, settings)
     app = create_app(settings, service)
+    take_memory(settings.max_waiting)
     spare_the_collector()
     return app
 

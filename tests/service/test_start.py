@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -430,3 +431,31 @@ print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])
         check=False,
     )
     assert done.stdout.split() == ["3", "5"], done.stderr
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is kept is up to the C library")
+def test_a_full_queue_of_bodies_finds_its_memory_touched() -> None:
+    program = """
+import resource
+from service.server import take_memory
+
+def touched_for(bodies):
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    kept = [b"\\1" * size for size in (60_000, 30_000) for _ in range(bodies)]
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+pages = touched_for(256)
+take_memory(256)
+print(pages, touched_for(256))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    at_first, later = map(int, done.stdout.split())
+    assert later < at_first / 10, done.stderr

@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.media import MediaLimits, MediaSpec, Pixels, Waveform
+from indexer.media import MediaLimits, MediaSpec, Pixels, Waveform, decode_speech
 from indexer.store import Generation, Hit
 from service.batching import Batcher
 from service.metrics import Metrics
 from service.snapshot import Snapshot
 from service.stages import Stages
 from service.together import Encoded, Sought
-from service.way import Way
+from service.way import LARGE_BYTES, Way
 from tests.fixtures.media_bytes import make_wav
 from tests.fixtures.own_loop import run_async
 
 CLIP = make_wav(0.5)
+LONG_CLIP = make_wav(7.0)
 BLOCKED_SECONDS = 0.2
 
 
@@ -99,3 +100,35 @@ def test_what_the_loop_lets_a_query_wait_is_told_as_queue(has_company: bool) -> 
         assert sum(stages.ms.values()) >= 1000 * BLOCKED_SECONDS
 
     run_async(test)
+
+
+@pytest.mark.parametrize(("data", "at_once"), [(CLIP, 1), (LONG_CLIP, 2)])
+def test_small_files_are_decoded_by_half_the_cores_and_large_ones_by_all(
+    data: bytes, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(CLIP) < LARGE_BYTES <= len(LONG_CLIP)
+    most, now = 0, 0
+    changed = threading.Condition()
+
+    def slowly(data: bytes, spec: MediaSpec, limits: MediaLimits) -> Waveform:
+        nonlocal most, now
+        with changed:
+            now += 1
+            most = max(most, now)
+            changed.notify_all()
+            changed.wait_for(lambda: most > 1, timeout=BLOCKED_SECONDS)  # for another to come
+            now -= 1
+        return decode_speech(data, spec, limits)
+
+    monkeypatch.setattr("service.way.decode_speech", slowly)
+
+    async def test() -> None:
+        way = Way(MediaLimits(), 2, Batcher(0.0, Metrics()))
+        snapshot = cast(Snapshot, FakeSnapshot(Model()))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(way.decode(Stages(), data, snapshot))
+        way.close()
+
+    run_async(test)
+    assert most == at_once
