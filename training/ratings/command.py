@@ -68,7 +68,7 @@ def ratings_command(
 ) -> None:
     """Tables 3 and 4 of the paper from human ratings.
 
-    And how far the raters agree.
+    Below them it says how far the raters agree.
     """
     with failing_in_one_sentence(debug=debug):
         from training.ratings.tables import agreement, table_3, table_4
