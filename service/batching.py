@@ -96,6 +96,11 @@ class Batcher:
         self._crew.run(self._run_lane)
         return coming.answer
 
+    def is_alone(self, coming: Coming) -> bool:
+        """Whether nothing else is on its way or at work."""
+        with self._changed:
+            return self._has_no_company(coming)
+
     def at_once(
         self, coming: Coming, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None
     ) -> Encoded | None:
@@ -104,7 +109,7 @@ class Batcher:
         """
         one = coming.arrived(encoder, media, sought)
         with self._changed:
-            if self._coming != {coming} or self._lanes or one.is_too_late():
+            if not self._has_no_company(coming) or one.is_too_late():
                 return None
             self._coming.clear()  # nobody is to wait for it
             self._lanes += 1
@@ -116,6 +121,9 @@ class Batcher:
         if isinstance(result, Exception):
             raise result
         return result
+
+    def _has_no_company(self, coming: Coming) -> bool:
+        return self._coming == {coming} and not self._lanes
 
     def _run_lane(self) -> None:
         """Run after run until nothing waits."""

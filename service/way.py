@@ -21,12 +21,12 @@ a second and 182, 328 pictures and 323) and, with ten times too many queries, a 
 
 class Way:
     """`cores` is how many large files are decoded at once, by `crew`, which others may use for work of their
-    own; small ones have half as many hands, for themselves.
+    own, and which a query without company goes to; small ones have half as many hands, for themselves.
     """
 
     def __init__(self, limits: MediaLimits, cores: int, batcher: Batcher) -> None:
-        self.crew = Crew(cores, "large-decoder")
-        self._small = Crew(max(1, cores // 2), "decoder")
+        self.crew = Crew(cores, "decoder")
+        self._small = Crew(max(1, cores // 2), "small-decoder")
         self._limits = limits
         self._cores = cores
         self._batcher = batcher
@@ -66,7 +66,8 @@ class Way:
                 media = stages.time("decode", lambda: self._decode(data, snapshot), asked)
                 return media, self._batcher.at_once(coming, snapshot.encoder, media, sought)
 
-            media, found = await self._hands(data).run(work)
+            hands = self.crew if self._batcher.is_alone(coming) else self._hands(data)
+            media, found = await hands.run(work)
         if found is None:
             stages.go_on()
         else:
