@@ -91,7 +91,7 @@ class Admission:
         others before it that were not let in yet.
         """
         if len(self._tickets) + before >= self._max_waiting or self._seconds(0) > self._longest_wait:
-            self._refuse()
+            self._refuse(before=before)
 
     def hold(self, size_bytes: int) -> None:
         """So many bytes of bodies more, or less, are in memory. Raises Overloaded when they are too many."""
@@ -165,10 +165,12 @@ class Admission:
             self._pace.add(done, now - self._counted_until)
         self._counted_until = now
 
-    def _refuse(self, more: float = 0.0) -> NoReturn:
+    def _refuse(self, more: float = 0.0, before: int = 0) -> NoReturn:
         self._metrics.turned_away.labels("overloaded").inc()
+        waiting = len(self._tickets) + before
+        wait = "requests wait" if waiting > 1 else "request waits"
         raise Overloaded(
-            f"The server has as much to do as it can do in time: {len(self._tickets)} requests wait.",
+            f"The server has as much to do as it can do in time: {max(1, waiting):,} {wait}.",
             # Half of what waits now: room there will be earlier, but not for all who are told so.
             self._seconds(more) / 2,
         )

@@ -151,7 +151,11 @@ def key_command(
     line = f"{role} {name} {_digest(key).hex()}"
     if file is not None:
         try:
+            if file.is_file():
+                list(_from_file(file))  # what is no key file stays as it is
             _append(file, line)
+        except KeysUnusable as error:
+            raise typer.BadParameter(f"no key is added: {error}", param_hint="--file") from error
         except OSError as error:
             raise typer.BadParameter(
                 f"{file} cannot be written ({error.strerror}): give a file in a folder that is there",

@@ -14,6 +14,7 @@ PREFIX = "SAYSEE_"
 SECRETS = frozenset({"operator_key", "keys"})
 """Settings that only a variable gives, because a command line can be read by every user of the machine."""
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+|\*")
 _HOST_NAME = re.compile(r"[^\s:/?#@\[\],*]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 
 
@@ -136,6 +137,16 @@ class Settings(Access):
     canary_seconds: Annotated[
         float, Field(gt=0, description="How often the golden pair is sent through the whole path.")
     ] = 30.0
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_alone(cls, given: str) -> str:
+        for origin in filter(None, map(str.strip, given.split(","))):
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin; give scheme, host and port alone, as in https://app.example"
+                )
+        return given
 
     @model_validator(mode="after")
     def _k_fits(self) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,12 +33,12 @@ _NAMED = re.compile(r"filename\*=UTF-8''([^;]+)")
 
 
 def search(data: bytes, target: Collection, k: int | None) -> Call[SearchAnswer]:
-    request = Request("POST", f"/v1/search/{target}", _query(k=k), body=data)
+    request = Request("POST", _search(target), _query(k=k), body=data)
     return Call(request, _as(SearchAnswer))
 
 
 def search_batch(files: Sequence[bytes], target: Collection, k: int | None) -> Call[BatchAnswer]:
-    request = Request("POST", f"/v1/search/{target}/batch", _query(k=k), files=_some(files))
+    request = Request("POST", f"{_search(target)}/batch", _query(k=k), files=_some(files))
 
     def read(reply: Reply) -> BatchAnswer:
         answer = _as(BatchAnswer)(reply)
@@ -96,6 +96,14 @@ def promote(generation: str) -> Call[SwapAnswer]:
 def rollback() -> Call[SwapAnswer]:
     """Not repeatable: done twice it goes back two steps."""
     return Call(Request("POST", "/v1/index/rollback"), _as(SwapAnswer), repeatable=False)
+
+
+def _search(target: Collection) -> str:
+    if target not in get_args(Collection):
+        raise WrongUse(
+            f"There is no collection {target!r} to search: there are {' and '.join(get_args(Collection))}."
+        )
+    return f"/v1/search/{target}"
 
 
 def _query(**given: str | int | None) -> tuple[tuple[str, str], ...]:

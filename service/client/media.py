@@ -52,6 +52,10 @@ def _read_file(path: Path, max_bytes: int | None) -> bytes:
 
 
 def _read_open(file: BinaryIO) -> bytes:
+    if not hasattr(file, "read"):
+        raise WrongUse(
+            f"A {type(file).__name__} cannot be sent: give a path, bytes, or a file open in mode 'rb'."
+        )
     try:
         data = file.read()
     except (OSError, ValueError) as error:  # ValueError: it is closed

@@ -43,6 +43,7 @@ def test_what_cannot_be_done_in_time_is_refused_with_the_time_after_which_it_can
                 async with door.admit(20):
                     pass
             assert int(refused.value.headers["Retry-After"]) == 4  # half of 75 at 10 a second
+            assert str(refused.value).endswith("in time: 1 request waits.")
             async with door.admit(4):  # what fits is let in all the same
                 assert figure(metrics, "saysee_queue_requests ") == 2
                 assert figure(metrics, "saysee_queue_seconds ") == pytest.approx(5.9, abs=0.5)

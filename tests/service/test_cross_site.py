@@ -97,6 +97,14 @@ def test_names_can_be_added(index: Path) -> None:
                 assert client.get("/v1/limits", headers=host(name)).status_code == 421
 
 
+@pytest.mark.parametrize(
+    "origin", ["foo", "app.example", "https://app.example/", "https://app.example/x", "null", "*.example"]
+)
+def test_what_is_no_origin_is_refused_at_the_start(origin: str) -> None:
+    with pytest.raises(ValueError, match="scheme, host and port alone"):
+        Settings(index=Path("x"), cors_origins=f"https://good.example:8443, {origin}")
+
+
 @pytest.mark.parametrize("name", ["http://find.example", "find.example:80", "find.example/x", "*", "a b"])
 def test_what_is_no_name_is_refused_at_the_start(name: str) -> None:
     with pytest.raises(ValueError, match="without scheme, port and path"):

@@ -150,6 +150,16 @@ def test_a_name_that_could_not_be_read_back_is_refused(tmp_path: Path, name: str
     assert not file.exists()
 
 
+def test_what_is_no_key_file_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("buy milk\n", encoding="utf-8")
+    refused = CliRunner().invoke(program, ["key", "--file", str(file)])
+    assert refused.exit_code == 2
+    assert "no key is added" in " ".join(refused.output.split())
+    assert "saysee_" not in refused.output
+    assert file.read_text(encoding="utf-8") == "buy milk\n"
+
+
 def test_a_key_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     for file in (tmp_path / "nowhere" / "keys.txt", tmp_path):
         refused = CliRunner().invoke(program, ["key", "--file", str(file)])
