@@ -78,12 +78,13 @@ def serve(**given: Any) -> None:
         load_keys(settings)
         traces_wanted()
     except (KeysUnusable, TracingUnusable) as error:
-        _fail(str(error), 2)
+        start_logging(settings)
+        _fail(str(error), 2, settings)
     _limit_threads(settings)
     from service import server
     from service.watch import UNFIT
 
-    start_logging(settings)
+    start_logging(settings)  # not before: what is imported logs how it is loaded
     if operator_key_is_short(settings):
         log.warning(
             "The operator key in SAYSEE_OPERATOR_KEY is short enough to be guessed: give one that "

@@ -104,6 +104,7 @@ def test_it_promotes_and_rolls_back_after_a_question(
     question.get_by_role("button", name="Promote it").click()
     expect(row(page, newer)).to_contain_text("Serves now")
     expect(page.get_by_role("status")).to_have_text(f"{newer} serves now.")
+    assert page.get_by_role("status").bounding_box()["height"] > 10  # there for the eye, too
     expect(row(page, older)).to_contain_text("A rollback returns to it")
     assert store.current_generation(index) == newer
 

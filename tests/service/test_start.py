@@ -198,6 +198,11 @@ def test_as_json_a_failed_start_is_an_object(tmp_path: Path) -> None:
     (line,) = map(json.loads, done.stderr.splitlines())
     assert (line["event"], line["level"]) == ("failed", "critical")
     assert "indexer build" in line["message"]
+    done = _run("--index", str(tmp_path), "--host", "0.0.0.0", "--log-format", "json")
+    assert done.returncode == 2
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert line["event"] == "failed"
+    assert "--no-auth" in line["message"]
 
 
 def test_variables_say_what_options_do_not(index: Path) -> None:
