@@ -54,7 +54,8 @@ def _read_file(path: Path, max_bytes: int | None) -> bytes:
 def _read_open(file: BinaryIO) -> bytes:
     if not hasattr(file, "read"):
         raise WrongUse(
-            f"A {type(file).__name__} cannot be sent: give a path, bytes, or a file open in mode 'rb'."
+            f"What is of type {type(file).__name__} cannot be sent: give a path, bytes, or a file opened in "
+            "binary mode, 'rb'."
         )
     try:
         data = file.read()

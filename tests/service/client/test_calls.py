@@ -57,7 +57,7 @@ def test_what_cannot_be_sent_says_so(ask: Ask, address: str, tmp_path: Path) -> 
         ask(address, "search", tmp_path)
     with pytest.raises(WrongUse, match="binary mode"):
         ask(address, "search", io.StringIO("text"))
-    with pytest.raises(WrongUse, match="A int cannot be sent: give a path"):
+    with pytest.raises(WrongUse, match="of type int cannot be sent: give a path"):
         ask(address, "search", 123)
     with pytest.raises(WrongUse, match="no collection 'pictures' to search: there are images and captions"):
         ask(address, "search", CLIP, "pictures")
