@@ -9,6 +9,7 @@ import inspect
 import logging
 import os
 import sys
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -23,7 +24,7 @@ from service.listener import CannotListen, end_with, ending_well
 from service.logs import event, start_logging
 from service.query.command import query_command
 from service.rate.command import rate_command
-from service.settings import PREFIX, SECRETS, Settings, option_of, sentence_of
+from service.settings import PREFIX, SECRETS, Settings, option_of, sentence_of, unheeded
 from service.tracing import TracingUnusable, traces_wanted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ log = logging.getLogger("service")  # __name__ is "__main__"
 # A thread that comes back from decoding or the model waits so long for the event loop's turn to end, and the
 # loop for its. At Python's 5 ms, 16 clients got 239 pictures a second on 2 cores; at this, 332.
 _TURN_SECONDS = 0.0005
+_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -85,6 +87,8 @@ def serve(**given: Any) -> None:
     from service.watch import UNFIT
 
     start_logging(settings)  # not before: what is imported logs how it is loaded
+    for sentence in unheeded(os.environ):
+        log.warning(sentence)
     if operator_key_is_short(settings):
         log.warning(
             "The operator key in SAYSEE_OPERATOR_KEY is short enough to be guessed: give one that "
@@ -101,7 +105,7 @@ def serve(**given: Any) -> None:
                         ",".join(value) if isinstance(value, list) else str(value)
                     )
             with _counts_folder(settings) as counts:
-                os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # where service.metrics adds up all workers
+                os.environ[_COUNTS] = counts  # where service.metrics adds up all workers
                 if not server.serve_with_workers(settings, "service.__main__:worker"):
                     raise typer.Exit(1)
     except (CannotListen, *UNFIT) as error:
@@ -126,7 +130,7 @@ def worker() -> FastAPI:
         service.keeper.start()
     except UNFIT as error:
         _fail(str(error), STARTUP_FAILURE, settings)
-    app = create_app(settings, service)
+    app = create_app(settings, service, Path(os.environ[_COUNTS]))
     take_memory(settings.max_waiting)
     spare_the_collector()
     return app

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI
@@ -85,9 +86,14 @@ def create_service(settings: Settings) -> Service:
     return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics, traces)
 
 
-def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
-    """The app. Its lifespan opens the index, unless `service` has it open already, and closes it."""
+def create_app(settings: Settings, service: Service | None = None, shared: Path | None = None) -> FastAPI:
+    """The app. Its lifespan opens the index, unless `service` has it open already, and closes it.
+
+    `shared` is a folder for what several workers count together.
+    """
     service = service or create_service(settings)
+    rates = None if shared is None else shared / "rates.sqlite"
+    rate = RateLimit(settings.rate_limit, settings.rate_burst, shared=rates)
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     turns = Turns()
     turnstile = Turnstile(
@@ -114,6 +120,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
                 await watching
             await anyio.to_thread.run_sync(keeper.close)
             service.searcher.close()
+            rate.close()
             if service.traces is not None:
                 await anyio.to_thread.run_sync(service.traces.close)
             log.info("SaySee has stopped.", extra=event("stopped"))
@@ -146,7 +153,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         keys=service.keys,
         admission=service.admission,
         turns=turns,
-        rate=RateLimit(settings.rate_limit, settings.rate_burst),
+        rate=rate,
         metrics=service.metrics,
         refuse=errors.answer_refused,
     )

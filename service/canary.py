@@ -19,7 +19,7 @@ from service.admission import cost_of, extent_of
 from service.logs import event
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.snapshot import Holder, Snapshot
+from service.snapshot import Holder, NotReady, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ class Canary:
         try:
             with self._watched(), self._holder.borrow() as snapshot:
                 send_canary(snapshot, self._limits)
+        except NotReady:
+            return  # nothing serves any more: it was on its way when the end came
         except Exception as error:  # however a model fails, it is not ready
             # The traceback of a Milvus that is away tells nothing, and this comes every half minute.
             is_known = isinstance(error, MilvusUnavailable)

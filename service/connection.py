@@ -75,6 +75,11 @@ class Connection(HttpToolsProtocol):
         self._coming, self._head_bytes = "head", 0
 
     def on_headers_complete(self) -> None:
+        if self._size_of_head() > self.max_head_bytes:  # and yet it came in one read
+            self._end("head-too-large")
+        if self.transport.is_closing():  # nothing that is left of this read is for anybody
+            self.cycle = cast(RequestResponseCycle, _Answered)
+            return
         refusal = self._turned_away()
         if refusal is None:
             super().on_headers_complete()
@@ -105,6 +110,9 @@ class Connection(HttpToolsProtocol):
         if self._fetch_due is not None:
             self._fetch_due.cancel()
             self._fetch_due = None
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _turned_away(self) -> bytes | None:
         """The answer to a query that there is no room for; None where the app is to answer."""

@@ -26,11 +26,15 @@ class WrongHost(Exception):
     """The request names a host that this server is not served under."""
 
     def __init__(self, host: str) -> None:
-        shown = repr(host[:_SHOWN_CHARACTERS]) if host else "no name at all"
-        super().__init__(
-            f"The request asks {shown}, a name that this server is not served under: use another, or have it "
-            "started with --allowed-host NAME."
-        )
+        if host:
+            super().__init__(
+                f"The request asks {host[:_SHOWN_CHARACTERS]!r}, a name that this server is not served "
+                "under: use another, or have it started with --allowed-host NAME."
+            )
+        else:
+            super().__init__(
+                "The request names no host: send a Host header with a name that this server is served under."
+            )
 
 
 class OtherOrigin(Exception):

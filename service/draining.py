@@ -37,7 +37,8 @@ def draining(readiness: Readiness, seconds: float) -> Iterator[None]:
     def begin(number: int) -> None:
         readiness.leave()
         told = event("stopping", drain_seconds=seconds)
-        log.info("Asked to stop: the port closes in %g s.", seconds, extra=told)
+        when = f"in {seconds:g} s" if seconds else "now"
+        log.info("Asked to stop: the port closes %s.", when, extra=told)
         loop.call_later(seconds, signal.raise_signal, number)
 
     signal.signal(signal.SIGTERM, end)

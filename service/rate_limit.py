@@ -1,13 +1,23 @@
-"""How often one client may ask: a token bucket each, filled at a steady rate."""
+"""How often one client may ask: a token bucket each, filled at a steady rate.
+
+Of several workers any may be asked, so the buckets lie in a file that all of them share.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 _MOST_CLIENTS = 10_000  # who was not heard of for longest is forgotten, and begins anew
+_SPENT_BETWEEN_FORGETTING = 1_000
+_TABLE = "CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, counted REAL)"
+_FORGET = (
+    "DELETE FROM buckets WHERE client IN (SELECT client FROM buckets ORDER BY counted DESC LIMIT -1 OFFSET ?)"
+)
 
 
 class TooFast(Exception):
@@ -19,34 +29,81 @@ class TooFast(Exception):
 
 
 class RateLimit:
-    """`per_second` tokens for each client, up to `burst` of them; 0 a second sets no limit."""
+    """`per_second` tokens for each client, up to `burst` of them; 0 a second sets no limit.
 
-    def __init__(self, per_second: float, burst: int, now: Callable[[], float] = monotonic) -> None:
+    `shared`: the file where others with the same limit count, too; without one it counts alone. `now` is the
+    same clock for all of them.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        burst: int,
+        *,
+        shared: Path | None = None,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self._per_second = per_second
         self._burst = burst
+        self._shared = shared
         self._now = now
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when counted
+        self._buckets: sqlite3.Connection | None = None
+        self._spent = 0
 
     def take(self, client: str) -> None:
         """One token of the client's, or TooFast."""
         if not self._per_second:
             return
-        tokens = self._left(client)
-        if tokens < 1:
-            raise TooFast(self._per_second, (1 - tokens) / self._per_second)
-        self._buckets[client] = (tokens - 1, self._now())
+        with self._alone() as buckets:
+            tokens, now = self._left(buckets, client)
+            if tokens < 1:
+                raise TooFast(self._per_second, (1 - tokens) / self._per_second)
+            _keep(buckets, client, tokens - 1, now)
+        self._spent += 1
+        if self._spent % _SPENT_BETWEEN_FORGETTING == 0:
+            buckets.execute(_FORGET, [_MOST_CLIENTS])
 
     def owe(self, client: str, queries: int) -> None:
         """So many queries more came in the request that was let in: the client waits for them afterwards."""
         if self._per_second:
-            self._buckets[client] = (self._left(client) - queries, self._now())
+            with self._alone() as buckets:
+                tokens, now = self._left(buckets, client)
+                _keep(buckets, client, tokens - queries, now)
 
-    def _left(self, client: str) -> float:
-        """The client's tokens now, as they are kept from here on."""
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._buckets is not None:
+            self._buckets.close()
+            self._buckets = None
+
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """While the block lasts nobody else changes a bucket."""
+        if self._buckets is None:
+            self._buckets = _open(self._shared)
+        self._buckets.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._buckets
+        finally:
+            self._buckets.execute("COMMIT")
+
+    def _left(self, buckets: sqlite3.Connection, client: str) -> tuple[float, float]:
+        """The client's tokens, and the time it is."""
         now = self._now()
-        tokens, counted = self._buckets.pop(client, (float(self._burst), now))
-        tokens = min(self._burst, tokens + self._per_second * (now - counted))
-        self._buckets[client] = (tokens, now)
-        if len(self._buckets) > _MOST_CLIENTS:
-            self._buckets.popitem(last=False)
-        return tokens
+        found = buckets.execute("SELECT tokens, counted FROM buckets WHERE client = ?", [client]).fetchone()
+        tokens, counted = found or (float(self._burst), now)
+        return min(self._burst, tokens + self._per_second * (now - counted)), now
+
+
+def _open(shared: Path | None) -> sqlite3.Connection:
+    # No transactions but those asked for. An app may be made in one thread and asked in another.
+    buckets = sqlite3.connect(shared or ":memory:", isolation_level=None, check_same_thread=False)
+    # What is there does not outlive the service, so nothing waits for a disk.
+    buckets.execute("PRAGMA journal_mode = PERSIST")
+    buckets.execute("PRAGMA synchronous = OFF")
+    buckets.executescript(f"BEGIN IMMEDIATE; {_TABLE}; COMMIT")
+    return buckets
+
+
+def _keep(buckets: sqlite3.Connection, client: str, tokens: float, now: float) -> None:
+    buckets.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", [client, tokens, now])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, get_origin
 
@@ -13,6 +15,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "SAYSEE_"
 SECRETS = frozenset({"operator_key", "keys"})
 """Settings that only a variable gives, because a command line can be read by every user of the machine."""
+
+OF_OTHERS = frozenset(
+    f"{PREFIX}{name}" for name in ("SERVER", "KEY", "MILVUS_TOKEN", "GOOGLE_ENDPOINT", "SCRAPE_KEY", "DATA")
+)
+"""Variables that the other commands read, the composition, and the tests."""
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+|\*")
 _HOST_NAME = re.compile(r"[^\s:/?#@\[\],*]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
@@ -161,6 +168,19 @@ def option_of(name: str, field: FieldInfo) -> str:
     """The option of a setting; what takes several is said once for each."""
     several = get_origin(field.annotation) is tuple
     return f"--{(name.removesuffix('s') if several else name).replace('_', '-')}"
+
+
+def unheeded(environment: Iterable[str]) -> list[str]:
+    """A sentence about each variable that has our prefix and sets nothing: misspelt, as a rule."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    sentences = []
+    for variable in sorted(environment):
+        if not variable.startswith(PREFIX) or variable in known or variable in OF_OTHERS:
+            continue
+        nearest = get_close_matches(variable, known, n=1, cutoff=0.85)
+        meant = f"{nearest[0]} does" if nearest else "'python -m service --help' names those that do"
+        sentences.append(f"The variable {variable} sets nothing: {meant}.")
+    return sentences
 
 
 def sentence_of(error: ValidationError, settings: type[BaseSettings]) -> str:

@@ -7,6 +7,7 @@
 import { other, within } from "./about.js";
 
 export const START = Object.freeze({ kind: "start" });
+const NOWHERE = Object.freeze({ kind: "nowhere" });
 
 const COLLECTIONS = ["images", "captions"];
 
@@ -17,20 +18,21 @@ export function urlOf(step) {
   return step.kind === "mine" ? `/?mine=${step.number}&find=${step.find}` : "/";
 }
 
-/** Reads an address; what it cannot make sense of is the start. */
+/** Reads an address; `nowhere` is one that was mistyped or cut short. */
 export function stepOf(search) {
   const query = new URLSearchParams(search);
   const wanted = query.get("find");
   const from = query.get("from");
-  if (from) {
+  if (from !== null) {
     const slash = from.indexOf("/");
     const collection = from.slice(0, slash);
     const id = from.slice(slash + 1);
-    if (!COLLECTIONS.includes(collection) || !id) return START;
+    if (!COLLECTIONS.includes(collection) || !id) return NOWHERE;
     return { kind: "item", collection, id, find: COLLECTIONS.includes(wanted) ? wanted : other(collection) };
   }
   const number = Number(query.get("mine"));
-  if (!Number.isInteger(number) || number < 1) return START;
+  if (from === null && !query.has("mine")) return START;
+  if (!Number.isInteger(number) || number < 1) return NOWHERE;
   return { kind: "mine", number, find: COLLECTIONS.includes(wanted) ? wanted : "images" };
 }
 

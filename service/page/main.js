@@ -10,7 +10,7 @@ import { byId, element } from "./dom.js";
 import { START, enter, fromItem, leavePlace, onReturn, placeNow, stepOf, trailNow, urlOf } from "./history.js";
 import { listenForFiles } from "./intake.js";
 import { listenOnFocus } from "./listen.js";
-import { explain, NOT_KEPT, TOO_LARGE } from "./messages.js";
+import { explain, NOT_KEPT, NOWHERE, TOO_LARGE } from "./messages.js";
 import { silence } from "./player.js";
 import { renderItem, renderOwn } from "./query.js";
 import { renderFoot, renderHits } from "./results.js";
@@ -72,10 +72,10 @@ async function go(step, { trail = trailNow(), entry = "push", place } = {}) {
     showStart(place);
     return;
   }
-  if (step.kind === "mine" && !kept(step.number)) {
+  if (step.kind === "nowhere" || (step.kind === "mine" && !kept(step.number))) {
     enter(START, [], { replace: true });
     showStart();
-    composer.complain(NOT_KEPT);
+    composer.complain(step.kind === "nowhere" ? NOWHERE : NOT_KEPT);
     return;
   }
   const mark = new AbortController();

@@ -71,4 +71,10 @@ export const NOT_KEPT = {
   retry: false,
 };
 
+export const NOWHERE = {
+  title: "This address leads nowhere",
+  detail: "It may have been cut short on its way. Start from one of the pictures below, or say what you are looking for.",
+  retry: false,
+};
+
 const megabytes = (bytes) => `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;

@@ -71,7 +71,7 @@ function captionHit(hit, follow) {
       itemLink("captions", hit, follow, { class: wordsOf("captions", hit) ? "words" : "words unworded", id: `hit-${hit.id}` }, name,
         element("span", { class: "reach" })),
       element("p", { class: "by" },
-        voice ? element("span", {}, `Voice ${voiceName(voice)}`) : null,
+        voice ? element("span", {}, element("span", { class: "voice-word" }, "Voice "), voiceName(voice)) : null,
         element("span", { class: "whisper", "aria-hidden": "true" }, "See its pictures", icon("arrow")))),
   ];
 }

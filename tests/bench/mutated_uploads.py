@@ -2,6 +2,7 @@
 
     python -m tests.bench.mutated_uploads --index .demo/index --count 10000
 
+With `--found` the files of a folder go before them: those that tests.bench.guided_uploads found.
 Must hold anywhere: no status but 200, 413, 415 and 422; no connection lost; no answer after more than
 `--patience` seconds; memory at most `--growth` MiB above what it was after the first tenth. What breaks
 a rule is kept in `--keep` as a file, to be sent again. Status 1 then.
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--found", type=Path, help="A folder of files to send first.")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--patience", type=float, default=20.0, help="Seconds for an answer.")
     parser.add_argument("--growth", type=float, default=150.0, help="MiB.")
@@ -44,7 +47,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("tests/bench/results/mutated_uploads.json"))
     options = parser.parse_args()
     with served(options.index, "--log-level", "error") as server:
-        seen = asyncio.run(send(server, options.count, options.seed, options.clients, options.patience))
+        uploads = [*found(options.found), *itertools.islice(mutated(options.seed), options.count)]
+        seen = asyncio.run(send(server, uploads, options.clients, options.patience))
         ready = server.get("/readyz")["status"]
         most_mib = server.memory_mib("VmHWM")
     after_a_tenth, after = seen.memory_mib[len(seen.memory_mib) // 10], seen.memory_mib[-1]
@@ -53,6 +57,7 @@ def main() -> None:
         {
             "machine": machine(),
             "count": options.count,
+            "found_by_coverage": len(uploads) - options.count,
             "seed": options.seed,
             "statuses": dict(sorted(seen.statuses.items())),
             "answer_ms": {f"p{p:g}": milliseconds(seen.seconds, p) for p in (50, 99, 100)},
@@ -74,13 +79,19 @@ def main() -> None:
         raise SystemExit(1)
 
 
-async def send(server: Server, count: int, seed: int, clients: int, patience_seconds: float) -> Seen:
+def found(folder: Path | None) -> list[Upload]:
+    """The files of a folder; what libFuzzer set aside as a fault among them."""
+    files = [] if folder is None else sorted(folder.iterdir())
+    return [Upload(file.name, file.read_bytes()) for file in files]
+
+
+async def send(server: Server, uploads: Sequence[Upload], clients: int, patience_seconds: float) -> Seen:
     """Everything to one call after the other, by so many clients at a time."""
-    seen, uploads = Seen(), enumerate(itertools.islice(mutated(seed), count))
+    seen, left = Seen(), enumerate(uploads)
 
     async def client() -> None:
         connection = await Connection.open(server.port)
-        for number, upload in uploads:  # shared: each takes the next
+        for number, upload in left:  # shared: each takes the next
             if not connection.is_open:
                 connection = await Connection.open(server.port)
             head = f"POST {CALLS[number % len(CALLS)]} HTTP/1.1\r\nHost: localhost\r\n"

@@ -6,7 +6,9 @@ The index is copied, and another generation made of the same corpus: by the mode
 one with random weights. First each generation is asked every query while it serves alone; then clients ask on
 while an operator promotes one after the other. Must hold anywhere (status 1 when not): every answer is that
 of the generation which it names, and every swap and search succeeds. On a machine with nothing else to do:
-`memory_mib` of the last quarter at most 50 above that of the first.
+`memory_mib` is after the swaps what it was before, and at the end of them what it was at their beginning.
+Before and after, the clients ask the same generation, which is left alone for `--still` seconds; the memory
+is the most in the second half of that.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bundle", type=Path, help="The model of the other generation.")
     parser.add_argument("--swaps", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--still", type=float, default=120.0)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--out", type=Path, default=Path("tests/bench/results/swaps.json"))
     options = parser.parse_args(arguments)
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         index, generations = two_generations(options.index, options.bundle, Path(scratch))
         with served(index, "--log-level", "error", SAYSEE_OPERATOR_KEY=key) as server:
             swapping = Swapping(server, key, generations)
-            row = asyncio.run(swapping.measure(options.swaps, options.seconds, options.clients))
+            row = asyncio.run(swapping.measure(options))
     write(options.out, {"machine": machine(), "clients": options.clients, **row})
     if row["failed"] or row["mixed"]:
         raise SystemExit(1)
@@ -108,23 +111,30 @@ class Swapping:
         self._expected: dict[str, list[Found]] = {}
         self._seen = Seen()
 
-    async def measure(self, swaps: int, seconds: float, clients: int) -> dict[str, Any]:
-        """The first generation serves when it begins."""
+    async def measure(self, options: argparse.Namespace) -> dict[str, Any]:
+        """The first generation serves when it begins, and again when it ends."""
         await self._learn()
-        seen, memory_before, over = self._seen, self._server.memory_mib(), asyncio.Event()
+        swaps, seconds = options.swaps, options.seconds
+        seen, over = self._seen, asyncio.Event()
+        asking = [asyncio.create_task(self._ask_on(number, over)) for number in range(options.clients)]
+        memory_before = await self._left_alone(options.still)
         began = time.perf_counter()
-        asking = [asyncio.create_task(self._ask_on(number, over)) for number in range(clients)]
         for number in range(1, swaps + 1):
             await asyncio.sleep(began + number * seconds / (swaps + 1) - time.perf_counter())
             await self._promote(self._generations[number % 2])
             seen.memory_mib.append(self._server.memory_mib())
         await asyncio.sleep(began + seconds - time.perf_counter())
+        swapped_seconds = time.perf_counter() - began
+        if self._generations[0] != self._generations[swaps % 2]:
+            await self._promote(self._generations[0])
+        memory_after = await self._left_alone(options.still)
         over.set()
         await asyncio.gather(*asking)
         quarter = max(1, swaps // 4)
         return {
             "swaps": swaps,
-            "seconds": round(time.perf_counter() - began, 1),
+            "seconds": round(swapped_seconds, 1),
+            "still_seconds": options.still,
             "answers": dict(seen.answers),
             "failed": dict(seen.failed),
             "mixed": seen.mixed,
@@ -134,9 +144,18 @@ class Swapping:
                 "before": round(memory_before),
                 "first_quarter": round(max(seen.memory_mib[:quarter])),
                 "last_quarter": round(max(seen.memory_mib[-quarter:])),
-                "after": round(self._server.memory_mib()),
+                "after": round(memory_after),
             },
         }
+
+    async def _left_alone(self, seconds: float) -> float:
+        """The most memory in the second half of a time in which nobody swaps."""
+        await asyncio.sleep(seconds / 2)
+        found = []
+        for _ in range(20):
+            await asyncio.sleep(seconds / 40)
+            found.append(self._server.memory_mib())
+        return max(found)
 
     async def _learn(self) -> None:
         """What each generation answers while it serves alone; the first one serves afterwards."""

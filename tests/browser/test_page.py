@@ -226,6 +226,14 @@ def test_what_was_said_is_gone_after_a_reload_and_the_page_says_so(open_page: Op
         expect(page.locator("#start")).to_be_visible()
 
 
+@pytest.mark.parametrize("query", ["from=foo", "from=videos/x&find=images", "from=", "mine=foo", "mine=-1"])
+def test_an_address_that_leads_nowhere_says_so(open_page: OpenPage, query: str) -> None:
+    with open_page(f"/?{query}") as page:
+        expect(page.get_by_text("This address leads nowhere")).to_be_visible()
+        expect(page.locator("#samples a")).to_have_count(8)
+        assert page.evaluate("location.search") == ""
+
+
 def test_keyboard_only(open_page: OpenPage) -> None:
     with open_page() as page:
         # Listened for from the start: asked for just before the key, the key may come first.

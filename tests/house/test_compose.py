@@ -118,7 +118,8 @@ def test_nothing_of_ours_has_more_rights_than_it_needs() -> None:
     for name, service in ours.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service.get("read_only") is (None if name == "train" else True), name
+        assert service["read_only"] is True, name
+        assert service["tmpfs"] == ["/tmp"], name
 
 
 def test_watching_is_pinned_and_kept_to_this_machine() -> None:

@@ -41,6 +41,12 @@ def test_kustomize_takes_what_is_there_but_the_job() -> None:
     assert pod("Job")["containers"][0]["image"] == f"{image['newName']}:{image['newTag']}"
 
 
+def test_a_service_of_our_name_sets_no_variables_of_ours() -> None:
+    """By default a pod is told SAYSEE_PORT=tcp://10.0.0.1:80 of a Service named saysee."""
+    assert of_kind("Service")["metadata"]["name"].upper() + "_" == PREFIX
+    assert pod("Deployment")["enableServiceLinks"] is False
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "Job"])
 def test_pods_have_no_rights_and_no_place_to_write_but_those_they_need(kind: str) -> None:
     (container,) = pod(kind)["containers"]

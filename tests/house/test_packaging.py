@@ -18,6 +18,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from service.settings import unheeded
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
@@ -177,3 +179,12 @@ def test_the_wheel_carries_the_page_and_the_presets(tmp_path: Path) -> None:
     files = [path for room in ROOMS for path in (source / room).rglob("*") if path.is_file()]
     assert {path.relative_to(source).as_posix() for path in files} - carried == set()
     assert {name.partition("/")[0] for name in carried if ".dist-info/" not in name} == set(ROOMS)
+
+
+def test_every_variable_of_ours_is_known_to_the_service() -> None:
+    """Or it would warn of one that another command, or the composition, wants."""
+    files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py")]
+    files += [ROOT / name for name in ("docker-compose.yml", "Dockerfile", "Makefile", "docs/operations.md")]
+    named = {name for file in files for name in re.findall(r"\bSAYSEE_[A-Z_]*[A-Z]\b", file.read_text())}
+    assert len(named) > 20
+    assert unheeded(named) == []

@@ -208,3 +208,28 @@ class TestCores:
         (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
         unlimited = available_cores(tmp_path / "nowhere")
         assert available_cores(tmp_path) == (unlimited if most is None else most)
+
+    @pytest.mark.parametrize(
+        ("told", "folder", "most"),
+        [
+            ("0::/system.slice/saysee.service\n", "system.slice/saysee.service", 1),
+            ("0::/system.slice/saysee.service\n", "system.slice", 1),  # it holds for all below
+            ("0::/other\n", "system.slice", None),
+            ("0::/docker/3f6c\n", "", 1),  # a container is told the host's name of its group
+            ("1:name=systemd:/a\n4:cpu,cpuacct:/jobs/7\n", "cpu/jobs/7", 1),
+            ("1:name=systemd:/jobs/7\n4:cpuset:/jobs/7\n", "cpu/jobs/7", None),
+        ],
+    )
+    def test_in_a_group_below_the_root(
+        self, tmp_path: Path, told: str, folder: str, most: int | None
+    ) -> None:
+        membership, group = tmp_path / "told", tmp_path / "cgroup" / folder
+        membership.write_text(told)
+        group.mkdir(parents=True)
+        if "cpu" in folder:
+            (group / "cpu.cfs_quota_us").write_text("50000\n")
+            (group / "cpu.cfs_period_us").write_text("100000\n")
+        else:
+            (group / "cpu.max").write_text("50000 100000\n")
+        unlimited = available_cores(tmp_path / "nowhere", membership)
+        assert available_cores(tmp_path / "cgroup", membership) == (unlimited if most is None else most)

@@ -24,7 +24,7 @@ def run(main: Callable[[list[str]], None], arguments: str) -> None:
 
 def test_swaps(index: Path, tmp_path: Path) -> None:
     out = tmp_path / "swaps.json"
-    run(swaps.main, f"--index {index} --swaps 3 --seconds 3 --clients 4 --out {out}")
+    run(swaps.main, f"--index {index} --swaps 3 --seconds 3 --still 1 --clients 4 --out {out}")
     result = json.loads(out.read_text())
     assert (result["swaps"], result["failed"], result["mixed"]) == (3, {}, 0)
     assert len(result["answers"]) == 2  # both generations answered

@@ -144,6 +144,21 @@ def test_a_head_without_end_is_refused_at_its_limit(port: int) -> None:
         assert problem(until_hung_up(connection)) == "head-too-large"
 
 
+@pytest.mark.parametrize(("length", "fits"), [(60_000, True), (70_000, False)])
+def test_a_head_that_comes_whole_is_held_to_the_same_limit(index: Path, length: int, fits: bool) -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * length + b"\r\n\r\n"
+    app = create_app(Settings(index=index, threads=1))
+    with live_server(app) as port, connected(port) as connection:
+        connection.sendall(head + POST + b"Connection: close\r\nContent-Length: 2\r\n\r\nno")
+        received = until_hung_up(connection)
+    if fits:
+        assert received.startswith(b"HTTP/1.1 200")
+        assert received.count(b"HTTP/1.1 ") == 2
+    else:
+        assert problem(received) == "head-too-large"
+        assert received.count(b"HTTP/1.1 ") == 1  # what stood behind it is for nobody
+
+
 def test_empty_lines_between_requests_keep_nothing_open(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -136,6 +136,37 @@ def _says_no(address: str) -> bool:
     return False
 
 
+def test_a_rate_holds_for_all_workers_together(index: Path) -> None:
+    clip = make_wav()
+    rate = ("--rate-limit", "0.001", "--rate-burst", "5")
+    with _running("--index", str(index), "--port", "0", "--workers", "2", *rate) as (_, address, _):
+        _until(lambda: _get(f"{address}/readyz")["status"] == "ready")
+        statuses = [_status(f"{address}/v1/search/images", clip) for _ in range(30)]
+    assert (statuses.count(200), statuses.count(429)) == (5, 25)
+
+
+def _status(address: str, body: bytes) -> int:
+    """Of an answer on a connection of its own, which any worker may get."""
+    try:
+        with urllib.request.urlopen(address, body, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_a_variable_that_sets_nothing_is_named(index: Path) -> None:
+    given = {"SAYSEE_MAX_BATCHES": "4", "SAYSEE_COLOUR": "red", "SAYSEE_KEY": "x", "SAYSEE_DATA": "/tmp"}
+    with _running("--index", str(index), "--port", "0", **given) as (process, _, _):
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    warned = [line.partition("variable ")[2] for line in said.splitlines() if "The variable" in line]
+    assert warned == [
+        "SAYSEE_COLOUR sets nothing: 'python -m service --help' names those that do.",
+        "SAYSEE_MAX_BATCHES sets nothing: SAYSEE_MAX_BATCH does.",
+    ]
+
+
 def test_a_second_sigterm_waits_for_nothing(index: Path) -> None:
     with _running("--index", str(index), "--port", "0", "--drain-seconds", "600") as (process, address, _):
         _until(lambda: _get(f"{address}/readyz")["status"] == "ready")

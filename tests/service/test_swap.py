@@ -445,6 +445,17 @@ def test_a_canary_that_fails_takes_readiness_and_its_return_gives_it_back(index:
         assert client.get("/readyz").json()["degraded"] == {}
 
 
+def test_a_canary_that_comes_after_the_end_is_no_failure(
+    index: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = _app(index, canary_seconds=600)
+    with LocalClient(app):
+        keeper = app.state.service.keeper
+    keeper._canary.send()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "canary" not in keeper.readiness.degraded
+
+
 def test_a_canary_that_never_ends_takes_readiness(index: Path) -> None:
     app, gate = _app(index, deadline_seconds=2), threading.Event()
     with LocalClient(app) as client:
