@@ -32,11 +32,15 @@ def _groups(cgroup: Path, membership: Path) -> list[Path]:
         told = []
     groups = [cgroup, cgroup / "cpu"]
     for line in told:  # "0::/system.slice/saysee.service"; v1 "4:cpu,cpuacct:/docker/3f6c"
-        _, controllers, path = line.split(":", 2)
-        root = cgroup if not controllers else cgroup / "cpu"
-        if not controllers or "cpu" in controllers.split(","):
-            below = PurePosixPath(path.lstrip("/"))
-            groups += [root / part for part in (below, *below.parents)]
+        _, _, named = line.partition(":")
+        controllers, _, path = named.partition(":")
+        below = PurePosixPath(path.lstrip("/"))
+        if ".." in below.parts:  # of another namespace
+            continue
+        if not controllers:
+            groups += [cgroup / part for part in (below, *below.parents)]
+        elif "cpu" in controllers.split(","):
+            groups += [cgroup / "cpu" / part for part in (below, *below.parents)]
     return groups
 
 

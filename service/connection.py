@@ -21,6 +21,8 @@ from service.turnstile import STATE, Turnstile
 
 log = logging.getLogger(__name__)
 
+_AROUND_BYTES = len(b": \r\n")  # of each line of a head
+
 Part = Literal["head", "body", "nothing"]
 
 
@@ -43,6 +45,7 @@ class Connection(HttpToolsProtocol):
     _unfetched_bytes = 0
     _coming: Part = "head"  # of a request
     _head_bytes = 0
+    _has_begun = False  # a message, in the read that is being parsed
     _body_bytes = 0  # since it was looked at last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -56,11 +59,13 @@ class Connection(HttpToolsProtocol):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
+        self._has_begun = False
         super().data_received(data)
         if self.transport.is_closing():
             return
         if self._coming == "head":
-            self._head_bytes += len(data)
+            # Of the read in which it began, all may be what came before; a whole head is weighed by itself.
+            self._head_bytes += 1 if self._has_begun else len(data)
             if self._head_bytes > self.max_head_bytes:
                 self._end("head-too-large")
                 return
@@ -72,12 +77,15 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._coming, self._head_bytes = "head", 0
+        self._coming, self._head_bytes, self._has_begun = "head", 0, True
 
     def on_headers_complete(self) -> None:
         if self._size_of_head() > self.max_head_bytes:  # and yet it came in one read
             self._end("head-too-large")
         if self.transport.is_closing():  # nothing that is left of this read is for anybody
+            if self._is_answering():
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
             self.cycle = cast(RequestResponseCycle, _Answered)
             return
         refusal = self._turned_away()
@@ -112,7 +120,7 @@ class Connection(HttpToolsProtocol):
             self._fetch_due = None
 
     def _size_of_head(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.url) + sum(len(name) + len(value) + _AROUND_BYTES for name, value in self.headers)
 
     def _turned_away(self) -> bytes | None:
         """The answer to a query that there is no room for; None where the app is to answer."""
@@ -176,7 +184,9 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _end(self, problem: str) -> None:
-        """Say what is wrong, unless this request has its answer, and hang up."""
+        """Say what is wrong, unless this request has its answer, and hang up; once only."""
+        if self.transport.is_closing():
+            return
         cycle: RequestResponseCycle | None = self.cycle
         if (
             cycle is None

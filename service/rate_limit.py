@@ -5,15 +5,17 @@ Of several workers any may be asked, so the buckets lie in a file that all of th
 
 from __future__ import annotations
 
+import fcntl
 import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import BinaryIO
 
 _MOST_CLIENTS = 10_000  # who was not heard of for longest is forgotten, and begins anew
-_SPENT_BETWEEN_FORGETTING = 1_000
+_TAKEN_BETWEEN_FORGETTING = 1_000
 _TABLE = "CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, counted REAL)"
 _FORGET = (
     "DELETE FROM buckets WHERE client IN (SELECT client FROM buckets ORDER BY counted DESC LIMIT -1 OFFSET ?)"
@@ -48,7 +50,8 @@ class RateLimit:
         self._shared = shared
         self._now = now
         self._buckets: sqlite3.Connection | None = None
-        self._spent = 0
+        self._turn: BinaryIO | None = None
+        self._taken = 0
 
     def take(self, client: str) -> None:
         """One token of the client's, or TooFast."""
@@ -59,9 +62,9 @@ class RateLimit:
             if tokens < 1:
                 raise TooFast(self._per_second, (1 - tokens) / self._per_second)
             _keep(buckets, client, tokens - 1, now)
-        self._spent += 1
-        if self._spent % _SPENT_BETWEEN_FORGETTING == 0:
-            buckets.execute(_FORGET, [_MOST_CLIENTS])
+            self._taken += 1
+            if self._taken % _TAKEN_BETWEEN_FORGETTING == 0:
+                buckets.execute(_FORGET, [_MOST_CLIENTS])
 
     def owe(self, client: str, queries: int) -> None:
         """So many queries more came in the request that was let in: the client waits for them afterwards."""
@@ -71,21 +74,31 @@ class RateLimit:
                 _keep(buckets, client, tokens - queries, now)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         if self._buckets is not None:
             self._buckets.close()
             self._buckets = None
+        if self._turn is not None:
+            self._turn.close()
+            self._turn = None
 
     @contextmanager
     def _alone(self) -> Iterator[sqlite3.Connection]:
-        """While the block lasts nobody else changes a bucket."""
-        if self._buckets is None:
-            self._buckets = _open(self._shared)
-        self._buckets.execute("BEGIN IMMEDIATE")
+        """While the block lasts nobody else changes a bucket.
+
+        Who waits for a lock of the system goes on the moment it is free; SQLite's own would sleep on it.
+        """
+        if self._shared is not None:
+            if self._turn is None:
+                self._turn = self._shared.with_suffix(".turn").open("wb")
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
+            if self._buckets is None:
+                self._buckets = _open(self._shared)
             yield self._buckets
         finally:
-            self._buckets.execute("COMMIT")
+            if self._turn is not None:
+                fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def _left(self, buckets: sqlite3.Connection, client: str) -> tuple[float, float]:
         """The client's tokens, and the time it is."""
@@ -96,12 +109,12 @@ class RateLimit:
 
 
 def _open(shared: Path | None) -> sqlite3.Connection:
-    # No transactions but those asked for. An app may be made in one thread and asked in another.
+    # Each statement is whole by itself. An app may be made in one thread and asked in another.
     buckets = sqlite3.connect(shared or ":memory:", isolation_level=None, check_same_thread=False)
     # What is there does not outlive the service, so nothing waits for a disk.
     buckets.execute("PRAGMA journal_mode = PERSIST")
     buckets.execute("PRAGMA synchronous = OFF")
-    buckets.executescript(f"BEGIN IMMEDIATE; {_TABLE}; COMMIT")
+    buckets.execute(_TABLE)
     return buckets
 
 

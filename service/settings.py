@@ -175,9 +175,10 @@ def unheeded(environment: Iterable[str]) -> list[str]:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     sentences = []
     for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or variable in known or variable in OF_OTHERS:
+        spelt = variable.upper()  # small letters set as much
+        if not spelt.startswith(PREFIX) or spelt in known or spelt in OF_OTHERS:
             continue
-        nearest = get_close_matches(variable, known, n=1, cutoff=0.85)
+        nearest = get_close_matches(spelt, known, n=1, cutoff=0.85)
         meant = f"{nearest[0]} does" if nearest else "'python -m service --help' names those that do"
         sentences.append(f"The variable {variable} sets nothing: {meant}.")
     return sentences

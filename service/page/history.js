@@ -31,7 +31,7 @@ export function stepOf(search) {
     return { kind: "item", collection, id, find: COLLECTIONS.includes(wanted) ? wanted : other(collection) };
   }
   const number = Number(query.get("mine"));
-  if (from === null && !query.has("mine")) return START;
+  if (!query.has("mine")) return START;
   if (!Number.isInteger(number) || number < 1) return NOWHERE;
   return { kind: "mine", number, find: COLLECTIONS.includes(wanted) ? wanted : "images" };
 }

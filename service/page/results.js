@@ -65,14 +65,15 @@ function pictureHit(hit, follow, enlarge) {
 function captionHit(hit, follow) {
   const { voice, seconds } = hit.metadata ?? {};
   const name = nameOf("captions", hit);
+  const words = wordsOf("captions", hit);
   return [
-    createPlayer({ url: mediaUrl("captions", hit), name, wave: thumbnailUrl("captions", hit), seconds: seconds ?? hit.seconds }),
     element("div", { class: "said" },
-      itemLink("captions", hit, follow, { class: wordsOf("captions", hit) ? "words" : "words unworded", id: `hit-${hit.id}` }, name,
+      itemLink("captions", hit, follow, { class: words ? "words" : "words unworded", title: words ?? "", id: `hit-${hit.id}` }, name,
         element("span", { class: "reach" })),
       element("p", { class: "by" },
         voice ? element("span", {}, element("span", { class: "voice-word" }, "Voice "), voiceName(voice)) : null,
         element("span", { class: "whisper", "aria-hidden": "true" }, "See its pictures", icon("arrow")))),
+    createPlayer({ url: mediaUrl("captions", hit), name, wave: thumbnailUrl("captions", hit), seconds: seconds ?? hit.seconds }),
   ];
 }
 

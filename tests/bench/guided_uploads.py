@@ -6,8 +6,8 @@
 
 libFuzzer, through atheris, changes a sample of every format that is read, and keeps in the folder whatever
 reached a line that nothing before it reached. Another call goes on from there. Must hold: everything ends in
-arrays or in a MediaError, within 20 s and 2 GiB. What does not is written as crash-, timeout- or oom-, with
-status 1 or more.
+arrays or in a MediaError, within 20 s and 2 GiB. What does not ends the run with status 1 or more, and lies
+in FOLDER-faults.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    faults = options.folder.with_name(f"{options.folder.name}-faults")
+    for folder in (options.folder, faults):
+        folder.mkdir(parents=True, exist_ok=True)
     for name, data in samples().items():
         (options.folder / f"sample-{name}").write_bytes(data)
     told = {
@@ -59,7 +61,7 @@ def main() -> None:
         "max_len": _MOST_BYTES,
         "timeout": _MOST_SECONDS,
         "rss_limit_mb": _MOST_MIB,
-        "artifact_prefix": f"{options.folder}/",
+        "artifact_prefix": f"{faults}/",
         "print_final_stats": 1,
     }
     flags = [f"-{name}={value}" for name, value in told.items()]

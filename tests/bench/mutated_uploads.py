@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def found(folder: Path | None) -> list[Upload]:
-    """The files of a folder; what libFuzzer set aside as a fault among them."""
+    """The files of a folder."""
     files = [] if folder is None else sorted(folder.iterdir())
     return [Upload(file.name, file.read_bytes()) for file in files]
 

@@ -3,10 +3,10 @@
     python -m tests.bench.serve_overload --index .demo/index --seconds 60
 
 Must hold on a machine with nothing else to do: no status but 200 and 503; accepted p99 under the deadline;
-every 503 with Retry-After and within 50 ms (`refused_ms`); memory flat; `recovery_seconds` at most 2. Queries
-are sent by the clock, answered or not, at `--times` the rate that 16 clients were answered at just before;
-`offered_share` says how much of that the client managed to send, for it shares the cores, and `sent_late_ms`
-how long its own loop kept it: as much of `refused_ms` may be its own.
+every 503 with Retry-After and within 50 ms (`refused_ms`, `refused_after_50_ms`); memory flat;
+`recovery_seconds` at most 2. Queries are sent by the clock, answered or not, at `--times` the rate that 16
+clients were answered at just before; `offered_share` says how much of that the client managed to send, for it
+shares the cores, and `sent_late_ms` how long its own loop kept it: as much of `refused_ms` may be its own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tests.bench.load import (
 )
 
 _MOST_CONNECTIONS = 2_000
+_SOON_SECONDS = 0.05
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Offered:
     """What came of queries that were sent by the clock."""
 
     answers: list[Answer] = field(default_factory=list)
+    asked_seconds: list[float] = field(default_factory=list)  # after the beginning, of each answer's query
     lost: int = 0  # connections that broke
     late_seconds: list[float] = field(default_factory=list)  # of each sending
     memory_mib: list[float] = field(default_factory=list)  # of the server, every half second
@@ -77,6 +79,11 @@ async def measure(
     answers, memory = offered.answers, offered.memory_mib
     taken = [answer.seconds for answer in answers if answer.status == 200]
     refused = [answer for answer in answers if answer.status == 503]
+    late = [
+        asked
+        for answer, asked in zip(answers, offered.asked_seconds, strict=True)
+        if answer.status == 503 and answer.seconds > _SOON_SECONDS
+    ]
     return {
         "capacity_per_second": round(capacity, 1),
         "offered_share": round((len(answers) + offered.lost) / (times * capacity * seconds), 3),
@@ -88,8 +95,9 @@ async def measure(
         "accepted_per_second": round(len(taken) / seconds, 1),
         "refused_ms": {
             f"p{percentile:g}": milliseconds([answer.seconds for answer in refused], percentile)
-            for percentile in (50, 99, 100)
+            for percentile in (50, 99, 99.9, 100)
         },
+        "refused_after_50_ms": {"all": len(late), "asked_in_the_first_second": sum(at < 1 for at in late)},
         "refused_without_retry_after": sum(answer.retry_after is None for answer in refused),
         "memory_mib": {
             "before": round(before),
@@ -112,7 +120,9 @@ async def open_loop(server: Server, requests: list[bytes], per_second: float, se
             while idle and not idle[-1].is_open:
                 idle.pop()
             connection = idle.pop() if idle else await Connection.open(server.port)
+            asked = time.perf_counter() - began
             offered.answers.append(await connection.ask(requests[number % len(requests)]))
+            offered.asked_seconds.append(asked)
         except OSError:
             offered.lost += 1
         else:

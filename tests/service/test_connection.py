@@ -144,9 +144,18 @@ def test_a_head_without_end_is_refused_at_its_limit(port: int) -> None:
         assert problem(until_hung_up(connection)) == "head-too-large"
 
 
-@pytest.mark.parametrize(("length", "fits"), [(60_000, True), (70_000, False)])
-def test_a_head_that_comes_whole_is_held_to_the_same_limit(index: Path, length: int, fits: bool) -> None:
-    head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * length + b"\r\n\r\n"
+@pytest.mark.parametrize(
+    ("lines", "fits"),
+    [
+        (b"X: " + b"y" * 60_000 + b"\r\n", True),
+        (b"X: " + b"y" * 70_000 + b"\r\n", False),
+        (b"a: \r\n" * 10_000, True),
+        (b"a: \r\n" * 14_000, False),
+    ],
+    ids=["long", "too long", "many", "too many"],
+)
+def test_a_head_that_comes_whole_is_held_to_the_same_limit(index: Path, lines: bytes, fits: bool) -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n"
     app = create_app(Settings(index=index, threads=1))
     with live_server(app) as port, connected(port) as connection:
         connection.sendall(head + POST + b"Connection: close\r\nContent-Length: 2\r\n\r\nno")
@@ -157,6 +166,16 @@ def test_a_head_that_comes_whole_is_held_to_the_same_limit(index: Path, length: 
     else:
         assert problem(received) == "head-too-large"
         assert received.count(b"HTTP/1.1 ") == 1  # what stood behind it is for nobody
+
+
+def test_a_head_is_not_charged_with_the_body_before_it(index: Path) -> None:
+    clip = make_wav(3.0)  # 96 kB
+    head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with live_server(create_app(Settings(index=index, threads=1))) as port, connected(port) as connection:
+        connection.sendall(POST + f"Content-Length: {len(clip)}\r\n\r\n".encode() + clip + head[:40])
+        time.sleep(0.5)
+        connection.sendall(head[40:])
+        assert until_hung_up(connection).count(b"HTTP/1.1 200") == 2
 
 
 def test_empty_lines_between_requests_keep_nothing_open(port: int) -> None:
