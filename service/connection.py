@@ -47,6 +47,8 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0
     _has_begun = False  # a message, in the read that is being parsed
     _body_bytes = 0  # since it was looked at last
+    _is_refused = False  # nothing more that comes is for anybody
+    _to_refuse: Problem | None = None  # once the requests before have their answers
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         transport.set_write_buffer_limits(0)  # so that it tells of the first byte that is not taken
@@ -59,9 +61,11 @@ class Connection(HttpToolsProtocol):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         self._has_begun = False
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_refused:
             return
         if self._coming == "head":
             # Of the read in which it began, all may be what came before; a whole head is weighed by itself.
@@ -80,13 +84,10 @@ class Connection(HttpToolsProtocol):
         self._coming, self._head_bytes, self._has_begun = "head", 0, True
 
     def on_headers_complete(self) -> None:
+        if self._is_refused:
+            return
         if self._size_of_head() > self.max_head_bytes:  # and yet it came in one read
             self._end("head-too-large")
-        if self.transport.is_closing():  # nothing that is left of this read is for anybody
-            if self._is_answering():
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
-            self.cycle = cast(RequestResponseCycle, _Answered)
             return
         refusal = self._turned_away()
         if refusal is None:
@@ -99,12 +100,21 @@ class Connection(HttpToolsProtocol):
         self._wait_no_more()  # for the head; for the body, if there is more to it, from now on
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
-        self._body_bytes += len(body)
+        if not self._is_refused:
+            super().on_body(body)
+            self._body_bytes += len(body)
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._coming = "nothing"
+        if not self._is_refused:
+            super().on_message_complete()
+            self._coming = "nothing"
+
+    def on_response_complete(self) -> None:
+        next_is_whole = bool(self.pipeline) and not self.pipeline[-1][0].more_body
+        if self._to_refuse is None or next_is_whole:
+            super().on_response_complete()
+        elif not self.transport.is_closing():
+            self._refuse(self._to_refuse)
 
     def send_400_response(self, msg: str) -> None:
         self._end("bad-request")
@@ -159,7 +169,9 @@ class Connection(HttpToolsProtocol):
         self._due = None
         if self.transport.is_closing():
             return
-        if self._coming == "body":
+        if self._coming == "body" and self.flow.read_paused:
+            self._wait(self.body_seconds)  # it may be there: we do not look
+        elif self._coming == "body":
             earned_seconds = self._body_bytes / self.body_bytes_per_second
             self._body_bytes = 0
             if earned_seconds:
@@ -184,16 +196,23 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _end(self, problem: str) -> None:
-        """Say what is wrong, unless this request has its answer, and hang up; once only."""
-        if self.transport.is_closing():
+        """Say what is wrong, unless this request has its answer, and hang up; once only, and not before the
+        requests ahead of it have theirs.
+        """
+        if self.transport.is_closing() or self._is_refused:
             return
-        cycle: RequestResponseCycle | None = self.cycle
-        if (
-            cycle is None
-            or not cycle.response_started
-            or (self._coming != "body" and cycle.response_complete)
-        ):
-            self.transport.write(self._refusal(PROBLEMS[problem]))
+        self._is_refused = True
+        cycle: RequestResponseCycle | None = self.cycle  # of the request whose body comes, or the one before
+        is_body = self._coming == "body"
+        if self._is_answering() and (not is_body or self.pipeline):
+            self._to_refuse = PROBLEMS[problem]
+        elif is_body and cycle is not None and cycle.response_started:
+            self.transport.close()
+        else:
+            self._refuse(PROBLEMS[problem])
+
+    def _refuse(self, problem: Problem) -> None:
+        self.transport.write(self._refusal(problem))
         self.transport.close()
 
     def _refusal(self, problem: Problem) -> bytes:

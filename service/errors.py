@@ -165,7 +165,8 @@ def problem_response(request: Request, error: Exception) -> Response:
 
 async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI app that answers what a middleware refused, for the reason in `scope["saysee.refused"]`."""
-    response = problem_response(Request(scope), scope["saysee.refused"])
+    # Left there it would hold the request in a circle, by its traceback, until garbage is searched for.
+    response = problem_response(Request(scope), scope.pop("saysee.refused"))
     await response(scope, receive, send)
 
 
