@@ -71,7 +71,8 @@ FROM serve AS serve-gpu
 # The container toolkit reads these two; CUDA itself comes as wheels.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    SAYSEE_PROVIDER=cuda
+    SAYSEE_PROVIDER=cuda \
+    SAYSEE_MAX_BATCH=32
 COPY --from=build-gpu /opt/venv /opt/venv
 
 FROM serve AS serve-milvus

@@ -6,6 +6,11 @@ come in when a command needs them, so that `doctor` runs where they are missing 
 
 from __future__ import annotations
 
+from indexer import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_silently()
+
 import json
 import logging
 from dataclasses import asdict
@@ -235,4 +240,6 @@ def _print(result: Any, text: str, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m indexer")
+    command = typer.main.get_command(app)
+    interrupt.be_told()
+    command(prog_name="python -m indexer")

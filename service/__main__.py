@@ -5,6 +5,11 @@ Nothing heavy is imported before the options are read and OpenMP was told how ma
 
 from __future__ import annotations
 
+from indexer import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_silently()
+
 import inspect
 import logging
 import os
@@ -20,7 +25,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from indexer.cores import available_cores
 from service.keys import KeysUnusable, key_command, load_keys, operator_key_is_short
-from service.listener import CannotListen, end_with, ending_well
+from service.listener import CannotListen, end_with, ending_well, leave_at_once
 from service.logs import event, start_logging
 from service.query.command import query_command
 from service.rate.command import rate_command
@@ -83,6 +88,7 @@ def serve(**given: Any) -> None:
         start_logging(settings)
         _fail(str(error), 2, settings)
     _limit_threads(settings)
+    leave_at_once()
     from service import server
     from service.watch import UNFIT
 
@@ -95,20 +101,17 @@ def serve(**given: Any) -> None:
             "'python -m service key' makes."
         )
     try:
-        with ending_well():
-            if settings.workers == 1:
-                server.serve(settings)
-                return
-            for name, value in given.items():  # the workers read the environment
-                if value is not None:
-                    os.environ[PREFIX + name.upper()] = (
-                        ",".join(value) if isinstance(value, list) else str(value)
-                    )
-            with _counts_folder(settings) as counts:
-                os.environ[_COUNTS] = counts  # where service.metrics adds up all workers
-                if not server.serve_with_workers(settings, "service.__main__:worker"):
-                    raise typer.Exit(1)
-    except (CannotListen, *UNFIT) as error:
+        if settings.workers == 1:
+            server.serve(settings)
+            return
+        for name, value in given.items():  # the workers read the environment
+            if value is not None:
+                os.environ[PREFIX + name.upper()] = ",".join(value) if isinstance(value, list) else str(value)
+        with ending_well(), _counts_folder(settings) as counts:
+            os.environ[_COUNTS] = counts  # where service.metrics adds up all workers
+            if not server.serve_with_workers(settings, "service.__main__:worker"):
+                raise typer.Exit(1)
+    except (CannotListen, server.GaveUp, *UNFIT) as error:
         if settings.debug:
             raise
         _fail(str(error), 1, settings)
@@ -208,4 +211,6 @@ def _give_options() -> None:
 _give_options()
 
 if __name__ == "__main__":
-    app(prog_name="python -m service")
+    command = typer.main.get_command(app)
+    interrupt.be_told()
+    command(prog_name="python -m service")

@@ -14,12 +14,9 @@ from typing import NoReturn
 
 import anyio
 
-from indexer.media import Extent, MediaError, MediaLimits, MediaSpec, Pixels, Waveform
+from indexer.media import MediaError
 from service.metrics import Metrics
 
-_PICTURE, _MEGAPIXEL = 1.0, 4.0
-_UNHEARD_SECOND = 0.02  # of a clip beyond what the model hears: it is only counted
-_SEARCH, _NEIGHBOUR = 0.1, 0.01
 _HALF_LIFE_SECONDS = 3.0
 _SLOWEST = 0.05
 _WAITING_SHARE = 0.6  # of a deadline that may be spent waiting; the rest is for a pace that turns out slower
@@ -80,7 +77,7 @@ class Admission:
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
         self._metrics = metrics
-        metrics.limits(max_waiting, self._longest_wait, deadline_seconds)
+        metrics.limits(max_waiting, self.longest_wait_seconds, deadline_seconds)
         self._tickets: set[Ticket] = set()
         self._cost = 0.0
         self._bytes = 0
@@ -90,7 +87,7 @@ class Admission:
         """Raise Overloaded when there is no room for anything: asked before a body is read, and with so many
         others before it that were not let in yet.
         """
-        if len(self._tickets) + before >= self._max_waiting or self._seconds(0) > self._longest_wait:
+        if len(self._tickets) + before >= self._max_waiting or self._seconds(0) > self.longest_wait_seconds:
             self._refuse(before=before)
 
     def hold(self, size_bytes: int) -> None:
@@ -104,7 +101,7 @@ class Admission:
         """Room for work of this cost. Raises Overloaded, or Expired when the deadline cuts the block off."""
         if self._tickets:
             self.knock()
-            if self._seconds(cost) > self._longest_wait:
+            if self._seconds(cost) > self.longest_wait_seconds:
                 self._refuse(cost)
         ticket = Ticket(0.0)
         self._count()
@@ -151,7 +148,8 @@ class Admission:
         return min(cost, self._pace.per_second * seconds)
 
     @property
-    def _longest_wait(self) -> float:
+    def longest_wait_seconds(self) -> float:
+        """How long what was let in may take together, for more to be let in."""
         return _WAITING_SHARE * self._deadline_seconds
 
     def _seconds(self, more: float) -> float:
@@ -178,26 +176,3 @@ class Admission:
     def _show(self) -> None:
         self._metrics.queue_requests.set(len(self._tickets))
         self._metrics.queue_seconds.set(self._seconds(0))
-
-
-def cost_of(wanted: Extent, media: MediaSpec, neighbours: int) -> float:
-    """What a file of this extent and a search for so many neighbours cost, in seconds of speech."""
-    heard = min(wanted.seconds, media.max_seconds)
-    picture = _PICTURE + _MEGAPIXEL * wanted.megapixels if wanted.megapixels else 0.0
-    search = _SEARCH + _NEIGHBOUR * neighbours if neighbours else 0.0
-    return heard + _UNHEARD_SECOND * (wanted.seconds - heard) + picture + search
-
-
-def within(limits: MediaLimits, claimed: Extent) -> Extent:
-    """What there can be to do for a file that claims this: what is over a limit is refused at a glance, and
-    must not keep others out meanwhile.
-    """
-    picture = claimed.megapixels if claimed.megapixels * 1e6 <= limits.max_pixels else 0.0
-    return Extent(min(claimed.seconds, limits.max_source_seconds), picture)
-
-
-def extent_of(media: Waveform | Pixels) -> Extent:
-    """The true extent of what was decoded."""
-    if isinstance(media, Waveform):
-        return Extent(seconds=media.source_seconds)
-    return Extent(megapixels=media.source_width * media.source_height / 1e6)

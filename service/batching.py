@@ -127,17 +127,26 @@ class Batcher:
 
     def _run_lane(self) -> None:
         """Run after run until nothing waits."""
-        while True:
-            with self._changed:
-                batch = self._next()
-                if not batch:
-                    self._lanes -= 1
-                    return
-            results = self._run(batch)
+        while batch := self._next_or_leave():
+            try:
+                results = self._run(batch)
+            except Exception as error:  # noqa: BLE001 - no fault of an input's, and they are not to wait for it
+                results = [error] * len(batch)
             try:
                 batch[0].answer.get_loop().call_soon_threadsafe(self._hand_out, batch, results)
             except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
                 continue
+
+    def _next_or_leave(self) -> list[Waiting]:
+        """Nothing when the lane has ended: in one step, for what comes then is to begin a new one."""
+        with self._changed:
+            batch: list[Waiting] = []
+            try:
+                batch = self._next()
+            finally:
+                if not batch:
+                    self._lanes -= 1
+            return batch
 
     def _run(self, batch: list[Waiting]) -> list[Encoded | Exception]:
         modality = modality_of(batch[0].media)

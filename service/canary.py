@@ -6,16 +6,15 @@ What a load balancer believes is what this says; a port that answers proves noth
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Timer
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.media import MediaLimits, decode_image, decode_speech
 from indexer.milvus import MilvusUnavailable
-from service.admission import cost_of, extent_of
 from service.logs import event
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -30,7 +29,8 @@ class CanaryFailed(Exception):
 
 class Canary:
     """Sent through what serves at the moment, and readiness is what it says; to be told within
-    `patience_seconds`, for a model that never ends is none that serves.
+    `patience_seconds`, for a model that never ends is none that serves. `give_up` is told why when `most` in
+    a row have failed, or one has taken as long as so many may; where `most` is 0 it never is.
     """
 
     def __init__(
@@ -40,12 +40,17 @@ class Canary:
         patience_seconds: float,
         metrics: Metrics,
         readiness: Readiness,
+        most: int,
+        give_up: Callable[[str], None],
     ) -> None:
         self._holder = holder
         self._limits = limits
         self._patience_seconds = patience_seconds
         self._metrics = metrics
         self._readiness = readiness
+        self._most = most
+        self._give_up = give_up
+        self._failed = 0  # in a row
 
     def send(self) -> None:
         """Waits for it, and raises nothing."""
@@ -60,21 +65,32 @@ class Canary:
             sentence = "The canary did not come through: %s"
             log.error(sentence, error, exc_info=not is_known, extra=event("canary-failed"))
             self._fail(str(error) or type(error).__name__)
+            self._failed += not is_known  # a Milvus comes back, and starting anew would not bring it
+            if self._failed == self._most > 0:
+                self._give_up(f"the golden pair has failed {self._failed} times in a row")
         else:
+            self._failed = 0
             self._readiness.restore("canary")
             self._readiness.set(True)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """Another thread says that it takes too long, for this one waits."""
-        overdue = Timer(self._patience_seconds, self._overdue)
-        overdue.daemon = True
-        overdue.start()
+        over = threading.Event()
+        watching = threading.Thread(target=self._watch, args=(over,), name="canary-watch", daemon=True)
+        watching.start()
         try:
             yield
         finally:
-            overdue.cancel()
-            overdue.join()  # what it may have begun to say comes before what follows
+            over.set()
+            watching.join()  # what it may have begun to say comes before what follows
+
+    def _watch(self, over: threading.Event) -> None:
+        if over.wait(self._patience_seconds):
+            return
+        self._overdue()
+        if self._most > 0 and not over.wait((self._most - 1) * self._patience_seconds):
+            self._give_up(f"the golden pair is under way for {self._most * self._patience_seconds:g} s")
 
     def _overdue(self) -> None:
         sentence = f"The golden pair did not come through within {self._patience_seconds:g} s."
@@ -87,8 +103,8 @@ class Canary:
         self._readiness.set(False)
 
 
-def send_canary(snapshot: Snapshot, limits: MediaLimits) -> float:
-    """What it cost, as queries do, or CanaryFailed, MediaError, EncoderError or StoreError by stage."""
+def send_canary(snapshot: Snapshot, limits: MediaLimits) -> None:
+    """Raises CanaryFailed, MediaError, EncoderError or StoreError by stage."""
     manifest, golden = snapshot.generation.bundle.manifest, snapshot.golden
     waveform = decode_speech(golden.speech_wav, manifest.media, limits)
     pixels = decode_image(golden.image_png, manifest.media, limits)
@@ -104,7 +120,6 @@ def send_canary(snapshot: Snapshot, limits: MediaLimits) -> float:
                 raise CanaryFailed(f"A search for the golden {name} among the {collection} found nothing.")
             for hit in hits:
                 snapshot.generation.item(collection, hit.id)
-    return sum(cost_of(extent_of(media), manifest.media, 1) for media in (waveform, pixels))
 
 
 def _check_vector(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -18,6 +18,9 @@ from service.logs import event
 from service.problem_json import problem_bytes
 from service.problems import PROBLEMS, Problem
 from service.turnstile import STATE, Turnstile
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +42,22 @@ class Connection(HttpToolsProtocol):
     fetch_seconds = 60.0
     """For some of what is there of an answer to be fetched."""
     max_head_bytes = 65_536
+    idle_seconds = 75  # between two requests; uvicorn counts these, told by `server`
+    max_ahead = 32
+    """Requests that one read may bring, or that may wait for the answer to another: all of a read is parsed
+    at once, and some ten thousand would fit.
+    """
 
     _due: asyncio.TimerHandle | None = None  # for what is being waited for
     _fetch_due: asyncio.TimerHandle | None = None
     _unfetched_bytes = 0
     _coming: Part = "head"  # of a request
     _head_bytes = 0
-    _has_begun = False  # a message, in the read that is being parsed
+    _begun = 0  # requests, in the read that is being parsed
     _body_bytes = 0  # since it was looked at last
     _is_refused = False  # nothing more that comes is for anybody
     _to_refuse: Problem | None = None  # once the requests before have their answers
+    _at_work: RequestResponseCycle | None = None  # for `cycle` is the one that came last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         transport.set_write_buffer_limits(0)  # so that it tells of the first byte that is not taken
@@ -57,19 +66,22 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._at_work is not None and not self._at_work.response_complete:
+            self._at_work.disconnected = True
+            self._at_work.message_event.set()
         self._wait_no_more()
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        self._has_begun = False
+        self._begun = 0
         super().data_received(data)
         if self.transport.is_closing() or self._is_refused:
             return
         if self._coming == "head":
             # Of the read in which it began, all may be what came before; a whole head is weighed by itself.
-            self._head_bytes += 1 if self._has_begun else len(data)
+            self._head_bytes += 1 if self._begun else len(data)
             if self._head_bytes > self.max_head_bytes:
                 self._end("head-too-large")
                 return
@@ -80,14 +92,20 @@ class Connection(HttpToolsProtocol):
             self._wait_no_more()
 
     def on_message_begin(self) -> None:
+        if self._is_refused:
+            raise _NobodyReads  # which ends the parsing of this read
         super().on_message_begin()
-        self._coming, self._head_bytes, self._has_begun = "head", 0, True
+        self._coming, self._head_bytes = "head", 0
+        self._begun += 1
 
     def on_headers_complete(self) -> None:
         if self._is_refused:
             return
         if self._size_of_head() > self.max_head_bytes:  # and yet it came in one read
             self._end("head-too-large")
+            return
+        if max(self._begun, len(self.pipeline)) > self.max_ahead:
+            self._end("too-many-ahead")
             return
         refusal = self._turned_away()
         if refusal is None:
@@ -115,6 +133,10 @@ class Connection(HttpToolsProtocol):
             super().on_response_complete()
         elif not self.transport.is_closing():
             self._refuse(self._to_refuse)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         self._end("bad-request")
@@ -221,6 +243,10 @@ class Connection(HttpToolsProtocol):
         log.info("A connection ended with %d: %s", problem.status, problem.title, extra=told)
         headers = [*self.server_state.default_headers, (b"connection", b"close")]
         return problem_bytes(problem, problem.about, "", account.id, headers)
+
+
+class _NobodyReads(Exception):
+    """What comes after something that was refused."""
 
 
 class _Answered:

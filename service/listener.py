@@ -6,6 +6,7 @@ Light: nothing of an index comes in.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import signal
 import socket
@@ -28,6 +29,14 @@ def end_with(sentence: str, status: int) -> NoReturn:
     raise SystemExit(status)
 
 
+def leave_at_once() -> None:
+    """Ctrl-C and SIGTERM end the process where it stands, with status 0: nobody is served yet, and a start
+    that is taken apart in the middle of loading a model ends worse than one that is not.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
+
+
 @contextmanager
 def ending_well() -> Iterator[None]:
     """Ctrl-C and SIGTERM end the block alike and are no failure: whoever stops a server wants status 0.
@@ -35,7 +44,8 @@ def ending_well() -> Iterator[None]:
     uvicorn answers what is under way and then raises the signal again, to which SIGTERM's own answer would be
     death by signal: status 143, which supervisors that restart what failed take for a crash.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         yield
 

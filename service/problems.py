@@ -49,6 +49,12 @@ PROBLEMS: dict[str, Problem] = {
         ),
         Problem(
             400,
+            "too-many-ahead",
+            "Too many requests were sent ahead",
+            "A connection may bring 32 requests before the first of them is answered.",
+        ),
+        Problem(
+            400,
             "client-gone",
             "The client went away",
             "The connection ended before the whole request had come; nobody reads this answer.",

@@ -20,7 +20,6 @@ from indexer.media import (
     Extent,
     MediaError,
     MediaLimits,
-    MediaSpec,
     NoRoom,
     Pixels,
     Waveform,
@@ -29,8 +28,9 @@ from indexer.media import (
 from indexer.store import CollectionName as Collection
 from indexer.store import Hit
 from service.account import current
-from service.admission import Admission, cost_of, extent_of, within
+from service.admission import Admission
 from service.batching import Batcher
+from service.costs import Prices, extent_of, within
 from service.found import Clip, Embedded, FileRefused, Indexed, Neighbours, Picture, Query, Several
 from service.snapshot import Holder, Snapshot
 from service.stages import Stages, longest
@@ -82,12 +82,12 @@ class Searcher:
         """
         stages = current().query()
         with self._holder.borrow() as snapshot:
-            spec = snapshot.media
+            prices = snapshot.prices
             claimed = within(self._limits, extent(data))
-            async with self._admission.admit(cost_of(claimed, spec, k)) as ticket:
+            async with self._admission.admit(prices.of(claimed, k)) as ticket:
                 sought = Sought(snapshot.generation, target, k)
                 media, found = await self._way.decode_or_all(stages, data, snapshot, sought)
-                self._admission.settle(ticket, cost_of(extent_of(media), spec, k))
+                self._admission.settle(ticket, prices.of(extent_of(media), k))
                 if found is None:
                     found = await self._way.encode(stages, media, snapshot, sought)
             return _neighbours(snapshot, _describe(media), target, found.hits, stages)
@@ -104,7 +104,7 @@ class Searcher:
                 hits = snapshot.generation.search(target, vector_D[np.newaxis], k + (target == collection))[0]
                 return [hit for hit in hits if target != collection or hit.id != item_id][:k]
 
-            async with self._admission.admit(cost_of(Extent(), snapshot.media, k)):
+            async with self._admission.admit(snapshot.prices.of(Extent(), k)):
                 hits = await stages.run("search", look, self._way.crew)
             return _neighbours(snapshot, Indexed(collection, item_id), target, hits, stages)
 
@@ -113,7 +113,7 @@ class Searcher:
         cannot be used gets the reason, one of UNUSABLE, in place of neighbours.
         """
         with self._holder.borrow() as snapshot:
-            costs = [_cost_or_fault(data, snapshot.media, self._limits, k) for data in files]
+            costs = [_cost_or_fault(data, snapshot.prices, self._limits, k) for data in files]
             async with self._embedded(snapshot, files, costs, k) as embedded:
                 sound = [one for one in embedded if isinstance(one, _Sound)]
                 found = iter(await self._search_together(snapshot, target, sound, k))
@@ -131,7 +131,7 @@ class Searcher:
         be used.
         """
         with self._holder.borrow() as snapshot:
-            costs = [_cost_or_fault(data, snapshot.media, self._limits, 0) for data in files]
+            costs = [_cost_or_fault(data, snapshot.prices, self._limits, 0) for data in files]
             _all_sound(costs)  # a fault seen at a glance, before anything is done for the others
             async with self._embedded(snapshot, files, costs, 0) as embedded:
                 sound = _all_sound(embedded)
@@ -155,7 +155,7 @@ class Searcher:
             stages, began = current().query(), perf_counter()
             try:
                 media = await self._way.decode(stages, files[position], snapshot)
-                spent[position] = cost_of(extent_of(media), snapshot.media, neighbours)
+                spent[position] = snapshot.prices.of(extent_of(media), neighbours)
                 self._admission.settle(ticket, sum(spent))
                 encoded = await self._way.encode(stages, media, snapshot)
                 done[position] = _Sound(_describe(media), encoded.vector_D, stages)
@@ -188,10 +188,10 @@ class Searcher:
         return found
 
 
-def _cost_or_fault(data: bytes, spec: MediaSpec, limits: MediaLimits, neighbours: int) -> float | Exception:
+def _cost_or_fault(data: bytes, prices: Prices, limits: MediaLimits, neighbours: int) -> float | Exception:
     """What a file may cost, or what is wrong with it at a glance."""
     try:
-        return cost_of(within(limits, extent(data)), spec, neighbours)
+        return prices.of(within(limits, extent(data)), neighbours)
     except MediaError as fault:
         return fault
 

@@ -13,7 +13,7 @@ from uvicorn.supervisors import Multiprocess
 from indexer import store
 from service.app import create_app, create_service
 from service.connection import Connection
-from service.listener import BACKLOG, allow_many_connections, bind, let_in
+from service.listener import BACKLOG, allow_many_connections, bind, ending_well, let_in
 from service.logs import event
 from service.settings import Settings
 from service.snapshot import Snapshot
@@ -27,8 +27,14 @@ _NEW_OBJECTS = 10_000  # more than there were, before garbage is searched for
 _GRACE_SECONDS = 1.0  # what requests under way may take to end beyond their deadline, once the port is closed
 
 
+class GaveUp(Exception):
+    """The server has ended by itself, because it could not answer queries any more; the message says why."""
+
+
 def serve(settings: Settings) -> None:
-    """Serve until interrupted. Raises CannotListen, or one of `watch.UNFIT` when nothing can be served."""
+    """Serve until interrupted. Raises CannotListen, one of `watch.UNFIT` when nothing can be served, or
+    GaveUp.
+    """
     listener = bind(settings.host, settings.port)
     service = create_service(settings)
     service.keeper.start()
@@ -39,7 +45,10 @@ def serve(settings: Settings) -> None:
         described = _described(service.keeper.holder.current)
         address = let_in(listener, settings.host)
         _announce(settings, "ready", f"SaySee is ready: {address} serves {described}.")
-    uvicorn.Server(config).run(sockets=[listener])
+    with ending_well():
+        uvicorn.Server(config).run(sockets=[listener])
+    if service.keeper.gave_up is not None:
+        raise GaveUp(service.keeper.gave_up)
 
 
 def serve_with_workers(settings: Settings, factory: str) -> bool:
@@ -95,11 +104,12 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         # in the backlog, where this one takes all that are there. It is no faster here.
         loop="asyncio",
         http=Connection,
+        ws="none",  # where a library for WebSockets is installed, an Upgrade would leave our Connection
         access_log=False,  # service.bookkeeper tells of every request
         server_header=False,
         # Longer than proxies keep one that they may use again, 60 s as a rule: who closes first loses what
         # the other sends at that moment.
-        timeout_keep_alive=75,
+        timeout_keep_alive=Connection.idle_seconds,
         timeout_graceful_shutdown=math.ceil(settings.deadline_seconds + _GRACE_SECONDS),
         backlog=BACKLOG,
     )

@@ -144,6 +144,14 @@ class Settings(Access):
     canary_seconds: Annotated[
         float, Field(gt=0, description="How often the golden pair is sent through the whole path.")
     ] = 30.0
+    give_up_after: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Golden pairs that may fail in a row before the server ends with status 1, to be "
+            "started anew; 0 lets it go on.",
+        ),
+    ] = 10
 
     @field_validator("cors_origins")
     @classmethod

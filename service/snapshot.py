@@ -16,6 +16,7 @@ from indexer.encoder import Encoder
 from indexer.media import MediaSpec
 from indexer.store import Generation
 from service.account import current
+from service.costs import Prices
 
 MODEL_DIGITS = 12
 
@@ -34,6 +35,7 @@ class Snapshot:
     generation: Generation
     encoder: Encoder
     golden: Golden  # read at load, so that the canary needs no file that a prune may have taken away
+    prices: Prices
 
     @property
     def id(self) -> str:

@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from indexer import store
 from indexer.ann import AnnError
-from indexer.bundle import BundleError, read_golden
-from indexer.encoder import Encoder, EncoderError
+from indexer.bundle import BundleError
+from indexer.encoder import EncoderError
 from indexer.media import MediaError, MediaLimits
 from indexer.store.history import changing_current, promoted_stack, set_current
 from indexer.store.layout import CURRENT
 from service.admission import Pace
-from service.canary import Canary, CanaryFailed, send_canary
-from service.crew import step_back
+from service.canary import Canary, CanaryFailed
+from service.loader import Loader
 from service.logs import event
 from service.metrics import Metrics
+from service.owner import Owner
 from service.readiness import Readiness, provider_fault
 from service.settings import Settings
 from service.snapshot import Holder, NotReady, Snapshot
@@ -51,20 +53,25 @@ class Keeper:
     ) -> None:
         self._index = settings.index
         self._settings = settings
-        self._limits = limits
-        self._threads = threads
         self._metrics = metrics
-        self._pace = pace
-        self._owner = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix="generation-owner", initializer=step_back
-        )
+        self._loader = Loader(settings, limits, threads, pace)
+        self._owner = Owner("generation-owner")
         self._seen: tuple[int, ...] | None = None
         # Whether what should serve does not, because the Milvus that has its vectors does not answer.
         self._is_out_of_reach = False
         self.refused: dict[str, str] = {}  # why, by generation; replaced whole, never changed: others read it
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
-        self._canary = Canary(self.holder, limits, settings.deadline_seconds, metrics, self.readiness)
+        self.gave_up: str | None = None  # why it ended by itself
+        self._canary = Canary(
+            self.holder,
+            limits,
+            settings.deadline_seconds,
+            metrics,
+            self.readiness,
+            most=settings.give_up_after,
+            give_up=self._give_up,
+        )
 
     # Called from outside the owner thread.
 
@@ -100,10 +107,12 @@ class Keeper:
                 log.exception("Watching %s failed; it goes on.", self._index)
 
     def close(self) -> None:
-        """Stop serving; waits for a load that is under way."""
+        """Stop serving; waits for a load that is under way, but for no model that does not come back."""
         self.readiness.set(False)
         self.holder.swap(None)
-        self._owner.shutdown(wait=True)
+        if not self._owner.close(self._settings.deadline_seconds):
+            sentence = "A model or an index does not come back: it is left behind."
+            log.error(sentence, extra=event("left-behind"))
 
     # On the owner thread.
 
@@ -134,47 +143,7 @@ class Keeper:
             raise first_error
 
     def _load(self, generation: str) -> Snapshot:
-        """Open, verify and try a generation aside; nothing of it stays open when it fails."""
-        started = time.perf_counter()
-        opened = store.open_index(
-            self._index,
-            generation,
-            device=self._settings.index_device,
-            threads=self._threads,
-            mapped=self._settings.workers > 1,  # then they share its memory
-        )
-        try:
-            snapshot = Snapshot(opened, self._encoder_for(opened), read_golden(opened.bundle))
-            began = time.perf_counter()
-            cost = send_canary(snapshot, self._limits)
-            seconds = time.perf_counter() - began
-            serving = self.holder.current
-            if serving is None or serving.encoder is not snapshot.encoder:
-                self._pace.seed(cost / seconds)
-            if serving is not None and serving.encoder is not snapshot.encoder:
-                for _ in snapshot.encoder.warming():
-                    pass
-        except BaseException:
-            opened.close()
-            raise
-        took = round(time.perf_counter() - started, 3)
-        told = event("generation-loaded", generation=generation, seconds=took)
-        log.info("Generation %s loaded in %.2f s.", generation, took, extra=told)
-        return snapshot
-
-    def _encoder_for(self, generation: store.Generation) -> Encoder:
-        """The encoder in use when it is of the same model, or a new one; its golden pairs are checked on
-        load.
-        """
-        serving = self.holder.current
-        if serving is not None and serving.fingerprint == generation.bundle.fingerprint:
-            return serving.encoder
-        return Encoder(
-            generation.bundle,
-            provider=self._settings.provider,
-            threads=self._threads,
-            max_batch=self._settings.max_batch,
-        )
+        return self._loader.load(generation, self.holder.current)
 
     def _warm(self, shapes: Iterator[object]) -> None:
         """One shape after the other, each in its turn: a promotion, or the end, need not wait for all."""
@@ -232,12 +201,15 @@ class Keeper:
         except BaseException:
             if change.previous is not None:  # as it was, whether or not it would be taken up today
                 with changing_current(self._index):
-                    set_current(self._index, change.previous, "promote")
+                    if store.current_generation(self._index) == change.generation:
+                        set_current(self._index, change.previous, "promote")
             raise
         return self._swap_to(snapshot, serving)
 
     def _swap_to(self, snapshot: Snapshot, serving: Snapshot) -> Swap:
-        self._seen = self._mark()
+        mark = self._mark()
+        # Where somebody else has promoted another one since, that is for the next poll to take up.
+        self._seen = mark if store.current_generation(self._index) == snapshot.id else None
         self._take_up(snapshot)
         return Swap(snapshot.id, serving.id, snapshot.model)
 
@@ -286,9 +258,15 @@ class Keeper:
     def _retire(self, snapshot: Snapshot) -> None:
         """Close on the owner thread; after `close` has stopped it, here."""
         try:
-            self._owner.submit(_let_go, snapshot)
+            self._owner.submit(partial(_let_go, snapshot))
         except RuntimeError:
             snapshot.generation.close()
+
+    def _give_up(self, why: str) -> None:
+        """From any thread: end as if asked to, so that whoever keeps this process starts it anew."""
+        self.gave_up = f"SaySee cannot answer queries and ends, to be started anew: {why}."
+        log.critical(self.gave_up, extra=event("gave-up"))
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def _on_owner(self, work: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(self._owner.submit(work))

@@ -6,6 +6,11 @@ in when a command needs it.
 
 from __future__ import annotations
 
+from indexer import interrupt
+
+if __name__ == "__main__":
+    interrupt.end_silently()
+
 import json
 import logging
 from pathlib import Path
@@ -202,4 +207,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    interrupt.be_told()
     main()

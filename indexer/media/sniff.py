@@ -64,6 +64,7 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\xfe\xff", "text"),
 )
 _MAX_TAGS = 16  # a file of nothing but empty tags would be walked for a second
+_MAX_PADDING_BYTES = 65_536
 _AAC_RATES_HZ = (
     *(96000, 88200, 64000, 48000, 44100, 32000, 24000),
     *(22050, 16000, 12000, 11025, 8000, 7350),
@@ -131,10 +132,10 @@ class MpegFrame(NamedTuple):
 def mpeg_start(data: bytes) -> int:
     """Where the first frame of MP3 or AAC should be."""
     start = audio_start(data)
-    padding_end = min(len(data), start + 65536)
-    while start < padding_end and data[start] == 0:
-        start += 1  # some encoders pad the tag with zeros that its size does not count
-    return start
+    # Some encoders pad the tag with zeros that its size does not count. One after the other in Python, a file
+    # of zeros alone cost 3 ms.
+    ahead = data[start : start + _MAX_PADDING_BYTES]
+    return start + len(ahead) - len(ahead.lstrip(b"\0"))
 
 
 def _mpeg_audio(data: bytes) -> MediaType | None:

@@ -44,7 +44,9 @@ class AsyncClient:
         timeout_s: float = 30.0,
         retries: Retries = Retries(),  # noqa: B008  frozen
     ) -> None:
-        """`timeout_s`: how long one try may wait for the server to go on. Nothing is sent yet."""
+        """`timeout_s`: how long one try may wait for the server to go on; a promotion has a time of its own.
+        Nothing is sent yet.
+        """
         self._server = Server(server, key, timeout_s)
         self._retries = retries
         self._http = httpx2.AsyncClient(**self._server.options())
@@ -145,13 +147,16 @@ class AsyncClient:
         """The generations there are, newest first; takes an operator key."""
         return await self._run(calls.generations())
 
-    async def promote(self, generation: str) -> SwapAnswer:
-        """Serve another generation, by its id, newest or current; takes an operator key. Never sent twice."""
-        return await self._run(calls.promote(generation))
+    async def promote(self, generation: str, *, timeout_s: float = calls.SWAP_TIMEOUT_S) -> SwapAnswer:
+        """Serve another generation, by its id, newest or current; takes an operator key. Never sent twice.
 
-    async def rollback(self) -> SwapAnswer:
-        """Serve again what was served before; takes an operator key. Never sent twice."""
-        return await self._run(calls.rollback())
+        The server loads, verifies and warms it first, so `timeout_s` is this call's own.
+        """
+        return await self._run(calls.promote(generation, timeout_s))
+
+    async def rollback(self, *, timeout_s: float = calls.SWAP_TIMEOUT_S) -> SwapAnswer:
+        """Serve again what was served before, as `promote` does; takes an operator key. Never sent twice."""
+        return await self._run(calls.rollback(timeout_s))
 
     async def _run(self, call: Call[_T]) -> _T:
         return await self._hold(converse(call, self._retries))
@@ -174,7 +179,7 @@ class AsyncClient:
         try:
             return replied(await self._http.request(**sent(request)))
         except httpx2.HTTPError as error:
-            return lost(self._server, error)
+            return lost(self._server, request, error)
 
 
 async def _read(media: Media) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexer.collection import CollectionName as Collection
 from indexer.progress import Stage
@@ -15,6 +15,8 @@ from service.schemas import LimitsAnswer, ProblemAnswer, SearchAnswer
 
 _FORM_BYTES = 512  # more than a file's place in a form takes
 _OUT_OF_TIME = "/problems/out-of-time"
+_OVERLOADED = "/problems/overloaded"
+_LATE = frozenset({_OUT_OF_TIME})
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,30 @@ class Batch:
 
 def ask(batch: Batch, target: Collection, k: int | None, retries: Retries) -> Conversation[list[Outcome]]:
     """What became of every file of a batch. What is wrong with the request as a whole is an error of each,
-    except that nobody answers: Unreachable. What a slow server cannot do in time it is asked in halves.
+    except that nobody answers: Unreachable. What a slow server cannot do in time it is asked in halves at
+    once; what it has no room for, once the retries are used up.
     """
     if not batch.files:
         return batch.outcomes([])
+    several = len(batch.files) > 1
     try:
-        answer = yield from converse(calls.search_batch(batch.files, target, k), retries)
+        # Tried again as they are, several take as long, and cost the server its whole deadline each time.
+        call = calls.search_batch(batch.files, target, k, final=_LATE if several else frozenset())
+        answer = yield from converse(call, retries)
     except Unreachable:
         raise
     except ClientError as error:
-        if len(batch.files) > 1 and isinstance(error, Refused) and error.type == _OUT_OF_TIME:
-            middle = len(batch.taken) // 2
-            before = yield from ask(Batch(batch.taken[:middle]), target, k, retries)
-            after = yield from ask(Batch(batch.taken[middle:]), target, k, retries)
-            return before + after
-        return batch.outcomes([error] * len(batch.files))
-    return batch.outcomes(answer.results)
+        if not (several and isinstance(error, Refused) and error.type in (_OUT_OF_TIME, _OVERLOADED)):
+            return batch.outcomes([error] * len(batch.files))
+    else:
+        return batch.outcomes(answer.results)
+    middle = len(batch.taken) // 2
+    before = yield from ask(Batch(batch.taken[:middle]), target, k, retries)
+    if all(map(_without_room, before)):
+        # Nor are the others likely to find any: they are tried once, or the pauses of each would add up.
+        retries = replace(retries, most=0)
+    after = yield from ask(Batch(batch.taken[middle:]), target, k, retries)
+    return before + after
 
 
 class Tally:
@@ -116,6 +126,10 @@ def _take(media: Media, number: int, max_bytes: int) -> _Taken:
         return _Taken(media, name, read_media(media, max_bytes))
     except FileUnusable as error:
         return _Taken(media, name, error)
+
+
+def _without_room(outcome: Outcome) -> bool:
+    return isinstance(outcome.error, Refused) and outcome.error.type == _OVERLOADED
 
 
 def _outcome(one: _Taken, result: SearchAnswer | ProblemAnswer | ClientError) -> Outcome:

@@ -28,6 +28,8 @@ from service.schemas import (
     SwapAnswer,
 )
 
+SWAP_TIMEOUT_S = 600.0  # the server loads, verifies and warms a generation before it answers
+
 _A = TypeVar("_A")
 _NAMED = re.compile(r"filename\*=UTF-8''([^;]+)")
 
@@ -37,7 +39,9 @@ def search(data: bytes, target: Collection, k: int | None) -> Call[SearchAnswer]
     return Call(request, _as(SearchAnswer))
 
 
-def search_batch(files: Sequence[bytes], target: Collection, k: int | None) -> Call[BatchAnswer]:
+def search_batch(
+    files: Sequence[bytes], target: Collection, k: int | None, final: frozenset[str] = frozenset()
+) -> Call[BatchAnswer]:
     request = Request("POST", f"{_search(target)}/batch", _query(k=k), files=_some(files))
 
     def read(reply: Reply) -> BatchAnswer:
@@ -46,7 +50,7 @@ def search_batch(files: Sequence[bytes], target: Collection, k: int | None) -> C
             raise NotUnderstood(f"{len(files)} files were sent and {len(answer.results)} answers came.")
         return answer
 
-    return Call(request, read)
+    return Call(request, read, final=final)
 
 
 def embeddings(files: Sequence[bytes]) -> Call[EmbeddingsAnswer]:
@@ -88,14 +92,15 @@ def generations() -> Call[GenerationsAnswer]:
     return Call(Request("GET", "/v1/index/generations"), _as(GenerationsAnswer))
 
 
-def promote(generation: str) -> Call[SwapAnswer]:
-    request = Request("POST", "/v1/index/promote", _query(generation=generation))
+def promote(generation: str, timeout_s: float) -> Call[SwapAnswer]:
+    request = Request("POST", "/v1/index/promote", _query(generation=generation), timeout_s=timeout_s)
     return Call(request, _as(SwapAnswer), repeatable=False)
 
 
-def rollback() -> Call[SwapAnswer]:
+def rollback(timeout_s: float) -> Call[SwapAnswer]:
     """Not repeatable: done twice it goes back two steps."""
-    return Call(Request("POST", "/v1/index/rollback"), _as(SwapAnswer), repeatable=False)
+    request = Request("POST", "/v1/index/rollback", timeout_s=timeout_s)
+    return Call(request, _as(SwapAnswer), repeatable=False)
 
 
 def _search(target: Collection) -> str:

@@ -56,7 +56,7 @@ def converse(
         got = yield call.request
         if isinstance(got, Reply) and 200 <= got.status < 300:
             return call.read(got)
-        fault, pause_s = _judged(got, call.repeatable, usual_s)
+        fault, pause_s = _judged(got, call, usual_s)
         tries, usual_s = tries + 1, min(2 * usual_s, _LONGEST_PAUSE_S)
         if pause_s is None or tries > retries.most:
             raise fault
@@ -66,13 +66,13 @@ def converse(
         yield Wait(pause_s)
 
 
-def _judged(got: Reply | Lost | None, repeatable: bool, usual_s: float) -> tuple[ClientError, float | None]:
+def _judged(got: Reply | Lost | None, call: Call[_T], usual_s: float) -> tuple[ClientError, float | None]:
     """What is wrong, and the least pause before another try, or None where there is to be none."""
     if isinstance(got, Lost):
-        return got.fault, usual_s if got.again and (repeatable or not got.sent) else None
+        return got.fault, usual_s if got.again and (call.repeatable or not got.sent) else None
     if got is None:
         raise TypeError("A request was given, and what came of it was not sent back.")
     fault = refused(got)
-    if got.status not in _COME_BACK or not repeatable:
+    if got.status not in _COME_BACK or not call.repeatable or fault.type in call.final:
         return fault, None
     return fault, usual_s if fault.retry_after_s is None else max(fault.retry_after_s, _FIRST_PAUSE_S)

@@ -18,13 +18,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent: `body` as it is, or each of `files` as a multipart field; `path` is percent-encoded."""
+    """What is sent: `body` as it is, or each of `files` as a multipart field; `path` is percent-encoded.
+
+    `timeout_s`: how long a try may wait for the server to go on, where that is not the client's own time.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     files: tuple[bytes, ...] = ()
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,15 @@ class Lost:
 
 @dataclass(frozen=True)
 class Call(Generic[_T]):
-    """A request and how its answer is read. `repeatable`: doing it twice does no more than doing it once."""
+    """A request and how its answer is read. `repeatable`: doing it twice does no more than doing it once.
+
+    `final`: types of problems after which the very same is not sent again, whatever the status says.
+    """
 
     request: Request
     read: Callable[[Reply], _T]
     repeatable: bool = True
+    final: frozenset[str] = frozenset()
 
 
 def refused(reply: Reply) -> Refused:

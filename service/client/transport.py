@@ -40,7 +40,7 @@ class Server:
         return {
             "base_url": self.address,
             "headers": {"User-Agent": "saysee-client", **self._authorization()},
-            "timeout": httpx2.Timeout(self.timeout_s, connect=min(_CONNECT_SECONDS, self.timeout_s)),
+            "timeout": _timeout(self.timeout_s),
         }
 
     def _authorization(self) -> dict[str, bytes]:
@@ -59,6 +59,7 @@ def sent(request: Request) -> dict[str, Any]:
     """The arguments of httpx2's `request`. Names of files play no part there, so they stay here."""
     files = [("file", ("file", data, "application/octet-stream")) for data in request.files]
     raw = None if request.body is None else {"Content-Type": "application/octet-stream"}
+    own = {} if request.timeout_s is None else {"timeout": _timeout(request.timeout_s)}
     return {
         "method": request.method,
         "url": request.path,
@@ -66,6 +67,7 @@ def sent(request: Request) -> dict[str, Any]:
         "content": request.body,
         "files": files or None,
         "headers": raw,
+        **own,
     }
 
 
@@ -75,7 +77,7 @@ def replied(response: httpx2.Response) -> Reply:
     return Reply(response.status_code, headers, response.content)
 
 
-def lost(server: Server, error: httpx2.HTTPError) -> Lost:
+def lost(server: Server, request: Request, error: httpx2.HTTPError) -> Lost:
     """What it means that no reply came."""
     why = str(error).rstrip(".") or type(error).__name__
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
@@ -89,7 +91,8 @@ def lost(server: Server, error: httpx2.HTTPError) -> Lost:
         sentence = f"Nobody answers at {server.address} ({why}): is it running, and is that its address?"
         return Lost(Unreachable(sentence), again, sent=False)
     if isinstance(error, httpx2.TimeoutException):
-        sentence = f"No answer came from {server.address} within {server.timeout_s:g} s."
+        waited_s = server.timeout_s if request.timeout_s is None else request.timeout_s
+        sentence = f"No answer came from {server.address} within {waited_s:g} s."
         return Lost(NoAnswer(sentence), again=False, sent=True)
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.DecodingError):
         return Lost(NoAnswer(f"The exchange with {server.address} failed: {why}."), again=False, sent=True)
@@ -98,6 +101,10 @@ def lost(server: Server, error: httpx2.HTTPError) -> Lost:
         again=True,
         sent=True,
     )
+
+
+def _timeout(seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
 
 
 def _cause(error: BaseException | None, kind: type[_E]) -> _E | None:

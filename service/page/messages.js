@@ -67,7 +67,7 @@ export const TOO_LARGE = (file, maxBytes) => ({
 
 export const NOT_KEPT = {
   title: "That recording or picture is gone",
-  detail: "What you say or show is not kept when the page is loaded anew. Say it or show it once more.",
+  detail: "Only your latest searches are kept, and none when the page is loaded anew. Say it or show it once more.",
   retry: false,
 };
 

@@ -1,5 +1,6 @@
 // Searches and their answers: by something the person said or showed, or by an item of the index. What was answered once
-// is kept, so Back shows at once what was seen; it was one generation's answer then and says so at its foot.
+// is kept, so Back shows at once what was seen; it was one generation's answer then and says so at its foot. Of what was
+// said or shown only so much is held: the rest is as gone as after a reload.
 
 import { aboutIndex } from "./about.js";
 import * as api from "./api.js";
@@ -9,16 +10,32 @@ import { guessModality } from "./intake.js";
 import { peaksOf, picture } from "./waveform.js";
 
 const HITS = 12;
-const mine = new Map();
+const KEPT = 20;
+const mine = new Map(); // what was looked at last comes last
 const answers = new Map();
+let taken = 0;
 
 /** Takes a recording ({recorded, seconds, wave} known) or a file; gives {number, file, modality, name, url, ...}. */
 export function keep(file, { recorded = false, seconds, wave } = {}) {
-  const own = { number: mine.size + 1, file, modality: guessModality(file), recorded, seconds, wave,
+  taken += 1;
+  const own = { number: taken, file, modality: guessModality(file), recorded, seconds, wave,
     name: recorded ? "Your recording" : file.name || "Pasted picture", url: URL.createObjectURL(file) };
   if (own.modality === "speech" && !wave) own.heard = peaksOf(file);
   mine.set(own.number, own);
+  if (mine.size > KEPT) forget(mine.values().next().value);
   return own;
+}
+
+function forget(own) {
+  URL.revokeObjectURL(own.url);
+  mine.delete(own.number);
+  for (const [url, result] of answers) if (result.own === own) answers.delete(url);
+}
+
+/** So that what is on the page is never the next to go. */
+function putLast(own) {
+  mine.delete(own.number);
+  mine.set(own.number, own);
 }
 
 export const kept = (number) => mine.get(number);
@@ -29,6 +46,7 @@ export const kept = (number) => mine.get(number);
  */
 export async function answerTo(step, { maxHits, again, signal }) {
   const url = urlOf(step);
+  if (step.kind === "mine") putLast(mine.get(step.number));
   if (again && answers.has(url)) return answers.get(url);
   const began = performance.now();
   const k = Math.min(HITS, maxHits);

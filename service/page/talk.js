@@ -1,6 +1,8 @@
 // Push to talk: the button or the space bar held down. A short press stays on until the next one, so nobody has to hold.
 
-const WANTS_SPACE = "a[href], button, input, select, textarea, summary, audio, video, dialog, [contenteditable], [tabindex='0']";
+// A radio that is checked has no use for it: chosen with the mouse it keeps the focus, and the next thing is to speak.
+const WANTS_SPACE = "a[href], button, input:not([type='radio']:checked), select, textarea, summary, audio, video, dialog, "
+  + "[contenteditable], [tabindex='0']";
 
 /** press() and release() come in turns; click() for whatever presses without holding: Enter, a screen reader. */
 export function pushToTalk(button, { press, release, click }) {

@@ -78,6 +78,6 @@ def rate_command(
         flush=True,
     )
     app = create_app(Desk(read, ledger), tasks.resolve().parent, keys, served_names(access, keys))
-    config = uvicorn.Config(app, log_config=None, server_header=False, http=Connection)
+    config = uvicorn.Config(app, log_config=None, server_header=False, http=Connection, ws="none")
     with closing(ledger), ending_well():
         uvicorn.Server(config).run(sockets=[listener])

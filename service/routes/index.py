@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
+from service.connection import Connection
 from service.schemas import ClosenessInfo, CollectionInfo, IndexAnswer, LimitsAnswer
 from service.snapshot import Snapshot
 from service.wiring import Wired
@@ -46,6 +47,14 @@ def limits(service: Wired) -> LimitsAnswer:
         max_waiting_bytes=settings.max_waiting_bytes,
         rate_limit=settings.rate_limit,
         rate_burst=settings.rate_burst,
+        longest_wait_seconds=service.admission.longest_wait_seconds,
+        max_head_bytes=Connection.max_head_bytes,
+        max_ahead=Connection.max_ahead,
+        head_seconds=Connection.head_seconds,
+        body_seconds=Connection.body_seconds,
+        body_bytes_per_second=Connection.body_bytes_per_second,
+        fetch_seconds=Connection.fetch_seconds,
+        idle_seconds=Connection.idle_seconds,
     )
 
 

@@ -116,7 +116,9 @@ class IndexAnswer(BaseModel):
 
 
 class LimitsAnswer(BaseModel):
-    """Every limit in force. What goes over one is refused; only max_seconds cuts a clip instead."""
+    """Every limit in force. What goes over one is refused; only max_seconds cuts a clip instead, and a
+    connection that is idle, or whose answer is not fetched, is closed without a word.
+    """
 
     model_config = example(
         max_body_bytes=25_000_000,
@@ -138,6 +140,14 @@ class LimitsAnswer(BaseModel):
         max_waiting_bytes=500_000_000,
         rate_limit=0.0,
         rate_burst=20,
+        longest_wait_seconds=9.0,
+        max_head_bytes=65_536,
+        max_ahead=32,
+        head_seconds=10.0,
+        body_seconds=20.0,
+        body_bytes_per_second=1_000,
+        fetch_seconds=60.0,
+        idle_seconds=75.0,
     )
     max_body_bytes: int
     max_pixels: int
@@ -170,3 +180,21 @@ class LimitsAnswer(BaseModel):
         ),
     ]
     rate_burst: Annotated[int, Field(description="Queries at once after a pause, where there is a limit.")]
+    longest_wait_seconds: Annotated[
+        float,
+        Field(description="Work, at the pace measured, that may wait; a query that makes it more gets 503."),
+    ]
+    max_head_bytes: Annotated[int, Field(description="The head of a request; a larger one gets 431.")]
+    max_ahead: Annotated[
+        int, Field(description="Requests of a connection before the first is answered; more get 400.")
+    ]
+    head_seconds: Annotated[float, Field(description="For the head of a request to come; then 408.")]
+    body_seconds: Annotated[
+        float,
+        Field(description="For its body to come, and longer while it comes at the rate below; then 408."),
+    ]
+    body_bytes_per_second: int
+    fetch_seconds: Annotated[
+        float, Field(description="In which something of an answer has to be fetched, or it is given up.")
+    ]
+    idle_seconds: Annotated[float, Field(description="A connection is kept between two requests.")]

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("tests/bench/results/serve_overload.json"))
     options = parser.parse_args(arguments)
-    gc.disable()  # the client holds all answers; what it took to look through them would count as the server's
+    gc.disable()  # it holds all answers, and looking through them would count as the server's time
     with served(options.index) as server:
         row = asyncio.run(measure(server, options.kind, options.seconds, options.times, options.warm_up))
     write(options.out, {"machine": machine(), "kind": options.kind, "seconds": options.seconds, **row})

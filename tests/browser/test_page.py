@@ -226,6 +226,44 @@ def test_what_was_said_is_gone_after_a_reload_and_the_page_says_so(open_page: Op
         expect(page.locator("#start")).to_be_visible()
 
 
+def test_what_was_looked_at_last_is_kept_and_the_rest_is_let_go(open_page: OpenPage) -> None:
+    """Twenty recordings and pictures are held; a page left open for a day would hold hundreds."""
+    count_held = """window.held = new Set();
+        const [make, drop] = [URL.createObjectURL, URL.revokeObjectURL];
+        URL.createObjectURL = (file) => { const url = make(file); window.held.add(url); return url; };
+        URL.revokeObjectURL = (url) => { window.held.delete(url); drop(url); };"""
+    own = "() => document.querySelector('#query img')?.naturalWidth > 0"
+
+    def show_number(page: Any, number: int) -> None:
+        show(page, {**PICTURE, "name": f"field {number}.png"})
+        expect(page).to_have_url(re.compile(rf"mine={number}&"))
+        expect(page.get_by_role("img", name=f"Your picture field {number}.png")).to_be_visible()
+
+    with open_page(script=count_held) as page:
+        expect(page.locator("#samples a")).to_have_count(8)
+        for number in range(1, 21):
+            show_number(page, number)
+        page.evaluate("history.go(-19)")
+        expect(page.get_by_role("img", name="Your picture field 1.png")).to_be_visible()
+        show_number(page, 21)
+        assert page.evaluate("window.held.size") == 20
+        page.go_back()  # to the first, which was looked at just before
+        expect(page.get_by_role("img", name="Your picture field 1.png")).to_be_visible()
+        until(page, own)
+        # The second is the one that went; where it is asked for, the page says so and begins anew.
+        page.evaluate("history.replaceState({}, '', '/?mine=2&find=captions')")
+        page.go_forward()
+        expect(page.get_by_role("img", name="Your picture field 21.png")).to_be_visible()
+        page.go_back()
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("That recording or picture is gone")
+        expect(alert).to_contain_text("Only your latest searches are kept")
+        expect(page.locator("#start")).to_be_visible()
+        page.go_forward()
+        expect(page.locator("#hits .player")).to_have_count(HITS)
+        until(page, own)
+
+
 @pytest.mark.parametrize("query", ["from=foo", "from=videos/x&find=images", "from=", "mine=foo", "mine=-1"])
 def test_an_address_that_leads_nowhere_says_so(open_page: OpenPage, query: str) -> None:
     with open_page(f"/?{query}") as page:

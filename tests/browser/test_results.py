@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
+from PIL import Image
 
 from tests.browser.conftest import AWKWARD, OpenPage
 from tests.fixtures.live_server import live_server
-from tests.fixtures.page_checks import tab_to, until
+from tests.fixtures.page_checks import faults, tab_to, until
 from tests.fixtures.tiny_bundle import make_tiny_bundle
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
@@ -71,6 +73,67 @@ def test_a_picture_is_seen_large_and_arrow_keys_go_on(open_page: OpenPage) -> No
         expect(page.locator("#hits .player")).to_have_count(12)
         page.locator("#query .enlarge").click()
         expect(viewer.get_by_role("button", name="Next picture")).to_be_hidden()
+
+
+def picture_of(page: Any) -> Any:
+    return page.get_by_role("dialog", name="Picture").locator("img")
+
+
+SEEN = "() => document.querySelector('#viewer-picture').naturalWidth > 0"
+
+
+def test_of_a_picture_that_no_browser_shows_the_thumbnail_is_seen_large(open_page: OpenPage) -> None:
+    """TIFF can be indexed; a stored picture is answered as one here."""
+    tiff = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(tiff, "TIFF")
+
+    def answer(page: Any) -> None:
+        as_tiff = {"content_type": "image/tiff", "body": tiff.getvalue()}
+        page.route(re.compile(r"/media(\?|$)"), lambda route: route.fulfill(**as_tiff))
+
+    with open_page(PICTURES_LIKE_5, before=answer) as page:
+        expect(page.locator("#hits .picture")).to_have_count(12)
+        for opener in ("#hits .zoom", "#query .enlarge"):
+            page.locator(opener).first.click()
+            expect(picture_of(page)).to_have_attribute("src", re.compile(r"/thumbnail(\?|$)"))
+            until(page, SEEN)
+            expect(page.locator("#viewer-words")).not_to_contain_text("cannot be shown")
+            page.keyboard.press("Escape")
+
+
+def test_a_picture_that_is_gone_altogether_is_told_in_words(open_page: OpenPage) -> None:
+    """The second hit's file is gone and it has no thumbnail."""
+    tried: list[str] = []
+
+    def gone(route: Any) -> None:
+        tried.append(route.request.url)
+        route.fulfill(status=410, json={"type": "/problems/media-gone", "status": 410, "detail": "Gone."})
+
+    with open_page(PICTURES_LIKE_5, expected=("410",)) as page:
+        expect(page.locator("#hits .picture")).to_have_count(12)
+        identity = page.locator("#hits .picture").nth(1).get_attribute("id").removeprefix("hit-")
+    with open_page(
+        PICTURES_LIKE_5,
+        expected=("410",),
+        before=lambda page: page.route(f"**/{quote(identity, safe='')}/*", gone),
+    ) as page:
+        expect(page.locator("#hits .picture")).to_have_count(12)
+        page.locator("#hits .zoom").first.click()
+        words = page.locator("#viewer-words")
+        expect(words).not_to_be_empty()
+        before = words.text_content()
+        tried.clear()
+        page.keyboard.press("ArrowRight")
+        expect(words).to_have_text(
+            "This picture cannot be shown: its file is gone, or of a kind that this browser does not know."
+        )
+        expect(picture_of(page)).to_be_hidden()  # no mark of a broken picture
+        page.wait_for_load_state("networkidle")
+        assert [urlsplit(url).path.rpartition("/")[2] for url in tried] == ["media", "thumbnail"]
+        assert not faults(page)
+        page.keyboard.press("ArrowLeft")
+        until(page, SEEN)
+        expect(words).to_have_text(before)
 
 
 def test_the_foot_names_only_stages_that_the_query_went_through(open_page: OpenPage) -> None:

@@ -78,6 +78,24 @@ def test_space_stays_with_the_control_that_wants_it(open_page: OpenPage) -> None
         assert page.locator("#composer").get_attribute("data-mode") == "idle"
 
 
+@pytest.mark.parametrize("name", ["Pictures", "Automatic"])  # chosen now, and chosen before
+def test_a_kind_that_was_chosen_with_the_mouse_leaves_space_to_talk(open_page: OpenPage, name: str) -> None:
+    with open_page() as page:
+        expect(page.locator("#samples a")).to_have_count(8)
+        page.locator(".want label", has_text=name).click()
+        expect(page.get_by_role("radio", name=name)).to_be_focused()
+        page.keyboard.down("Space")
+        expect(button(page, "Let go to search")).to_be_visible()
+        page.wait_for_timeout(HELD_MS)
+        page.keyboard.up("Space")
+        expect(page.locator("#hits .picture").first).to_be_visible()
+        # One that is not checked is chosen by space, as everywhere.
+        page.get_by_role("radio", name="Spoken captions").last.evaluate("(radio) => radio.focus()")
+        page.keyboard.press("Space")
+        expect(page.locator("#hits .player").first).to_be_visible()
+        assert page.locator("#composer").get_attribute("data-mode") == "idle"
+
+
 def test_leaving_the_window_lets_go(open_page: OpenPage) -> None:
     with open_page() as page:
         expect(page.locator("#samples a")).to_have_count(8)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from service.keys import KeysUnusable, load_keys
-from service.settings import Settings
+from service.settings import Settings, unheeded
 
 ROOT = Path(__file__).resolve().parents[2]
 FINAL_STAGES = ("serve-cpu", "serve-gpu", "serve-milvus", "train")
@@ -67,6 +67,23 @@ def test_serving_images_ask_readyz_for_their_health(stage: str) -> None:
     (check,) = (rest for word, rest in inherited(stage) if word == "HEALTHCHECK")
     assert "/readyz" in check
     assert '"python"' in check
+
+
+def variables(stage: str) -> dict[str, str]:
+    """What an image sets of ours."""
+    pairs = [pair for word, rest in inherited(stage) if word == "ENV" for pair in rest.split()]
+    return dict(pair.split("=") for pair in pairs if pair.startswith("SAYSEE_"))
+
+
+@pytest.mark.parametrize("stage", ["serve-cpu", "serve-gpu", "serve-milvus"])
+def test_serving_images_set_what_the_service_reads(stage: str) -> None:
+    assert unheeded(variables(stage)) == []
+    given = {name.removeprefix("SAYSEE_").lower(): value for name, value in variables(stage).items()}
+    settings = Settings.model_validate(given)
+    advised = re.search(r"a GPU likes (\d+)", Settings.model_fields["max_batch"].description or "")
+    assert advised is not None
+    usual = Settings.model_fields["max_batch"].default
+    assert settings.max_batch == (int(advised[1]) if settings.provider == "cuda" else usual)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +179,7 @@ def test_prometheus_asks_services_that_exist() -> None:
 
 def test_compose_lets_everybody_read_by_saying_so() -> None:
     """The settings as the service reads them: the image listens everywhere, so something has to allow it."""
-    pairs = [pair for word, rest in inherited("serve-cpu") if word == "ENV" for pair in rest.split()]
-    image = dict(pair.split("=") for pair in pairs if pair.startswith("SAYSEE_"))
+    image = variables("serve-cpu")
     for name in SERVING:
         given = compose()["services"][name]["environment"]
         meant = {key: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value) for key, value in given.items()}

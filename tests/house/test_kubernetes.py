@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from typer.core import TyperGroup
 import indexer.__main__
 from service.settings import PREFIX, Settings
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+OPERATIONS = " ".join((ROOT / "docs" / "operations.md").read_text().split())
 
 
 def manifests() -> Iterator[dict[str, Any]]:
@@ -87,6 +90,27 @@ def test_a_pod_has_time_to_answer_what_it_took_on() -> None:
     assert settings.drain_seconds > probe["periodSeconds"] * probe["failureThreshold"]
     needed = settings.drain_seconds + settings.deadline_seconds + 5
     assert pod("Deployment")["terminationGracePeriodSeconds"] >= needed
+
+
+def test_replicas_are_spread_over_nodes_where_there_are_several() -> None:
+    (spread,) = pod("Deployment")["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"  # or with one node there is one replica
+    assert spread["labelSelector"] == of_kind("Deployment")["spec"]["selector"]
+
+
+def test_a_pod_may_take_the_memory_that_the_docs_add_up_for_the_demo() -> None:
+    at_rest = re.search(r"at rest: (\d+) MiB with the demo", OPERATIONS)
+    under_load = re.search(r"Under load (\d+) MiB come to it", OPERATIONS)
+    assert at_rest is not None
+    assert under_load is not None
+    settings = Settings.model_validate({"index": "/index"})
+    bodies = 2 * settings.max_waiting_bytes + settings.max_unpacked_bytes
+    needed = bodies + (int(at_rest[1]) + int(under_load[1]) << 20)
+    limit = pod("Deployment")["containers"][0]["resources"]["limits"]["memory"]
+    assert int(limit.removesuffix("Gi")) << 30 > needed
+    (told,) = re.findall(r"`deploy/kubernetes` sets to (\w+), covers [^:]*: ([\d.]+) GiB", OPERATIONS)
+    assert told == (limit, f"{needed / (1 << 30):.1f}")
 
 
 def test_the_job_runs_a_command_that_exists() -> None:

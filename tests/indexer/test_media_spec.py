@@ -5,10 +5,15 @@ import pickle
 import random
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from indexer.media import MediaError, MediaSpec, sniff
+from indexer.media.sniff import audio_start, mpeg_start
 from tests.fixtures.encoded import LOSSLESS, LOSSY, picture_bytes
 from tests.fixtures.media_bytes import make_png, make_wav
+
+ID3_TAG = b"ID3\x04\x00\x00\x00\x00\x00\x05title"
 
 
 class TestSpec:
@@ -117,6 +122,25 @@ class TestSniff:
             data = chance.choice((b"", b"\xff\xfb", b"\xff\xe3")) + chance.randbytes(3000)
             with pytest.raises(MediaError):
                 sniff(data)
+
+    @given(
+        tag=st.sampled_from([b"", ID3_TAG, ID3_TAG[:-1], ID3_TAG * 2]),
+        zeros=st.integers(0, 70) | st.integers(65_500, 65_600),
+        rest=st.binary(max_size=20),
+    )
+    @example(b"", 0, b"")
+    @example(b"", 65_536, b"\xff")
+    @example(b"", 65_537, b"\xff")
+    @example(ID3_TAG[:-1], 0, b"")  # the tag ends behind the file
+    def test_padding_ends_where_a_look_at_every_byte_ends_it(
+        self, tag: bytes, zeros: int, rest: bytes
+    ) -> None:
+        data = tag + bytes(zeros) + rest
+        start = audio_start(data)
+        end = min(len(data), start + 65_536)
+        while start < end and data[start] == 0:
+            start += 1
+        assert mpeg_start(data) == start
 
     def test_only_the_content_is_asked(self) -> None:
         assert sniff(make_wav()).mime == "audio/wav"

@@ -8,14 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from indexer.media import Extent, MediaError, MediaSpec
-from service.admission import Admission, Expired, Overloaded, Pace, cost_of
+from indexer.media import MediaError
+from service.admission import Admission, Expired, Overloaded, Pace
 from service.found import FileRefused
 from service.metrics import Metrics
 from service.rate_limit import RateLimit, TooFast
 from tests.fixtures.own_loop import run_async
-
-SPEC = MediaSpec(max_seconds=8.0)
 
 
 def admission(
@@ -195,25 +193,6 @@ def test_the_pace_is_measured_over_busy_time_alone() -> None:
             assert 100 / figure(metrics, "saysee_queue_seconds ") > 35
 
     run_async(test)
-
-
-@pytest.mark.parametrize(
-    ("less", "more"),
-    [
-        ((Extent(seconds=2.0), 10), (Extent(seconds=4.0), 10)),
-        ((Extent(seconds=8.0), 10), (Extent(seconds=80.0), 10)),
-        ((Extent(megapixels=0.01), 10), (Extent(megapixels=50.0), 10)),
-        ((Extent(), 10), (Extent(), 200)),
-        ((Extent(), 10), (Extent(seconds=1.0), 10)),
-    ],
-)
-def test_more_costs_more(less: tuple[Extent, int], more: tuple[Extent, int]) -> None:
-    assert 0 < cost_of(less[0], SPEC, less[1]) < cost_of(more[0], SPEC, more[1])
-
-
-def test_speech_that_the_model_does_not_hear_costs_next_to_nothing() -> None:
-    heard, long = (cost_of(Extent(seconds=seconds), SPEC, 1) for seconds in (8.0, 100.0))
-    assert long < 1.5 * heard
 
 
 def test_a_rate_is_kept_by_each_client_for_itself() -> None:

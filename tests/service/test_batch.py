@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from indexer.encoder import EncoderError
 from indexer.media import Extent, Waveform
-from service.admission import Admission, Ticket, cost_of
+from service.admission import Admission, Ticket
 from service.app import create_app
 from service.schemas import BatchAnswer, ProblemAnswer, SearchAnswer
 from service.settings import Settings
@@ -182,7 +182,7 @@ def test_all_files_pass_admission_once_by_what_they_cost_together(
     monkeypatch.setattr(admission, "settle", noted_settle)
     sound = [make_wav(1.0), make_wav(2.0), PICTURE]
     client.post(f"{CALL}?k=3", files=form(sound))
-    spec = app.state.service.keeper.holder.current.media
+    prices = app.state.service.keeper.holder.current.prices
     each = []
     for data in sound:
         client.post("/v1/search/images?k=3", content=data)
@@ -191,8 +191,8 @@ def test_all_files_pass_admission_once_by_what_they_cost_together(
     settled.clear()
     client.post(f"{CALL}?k=3", files=form([make_wav(1.0), b"text", CLIP[: len(CLIP) // 2]]))
     # What it came to: the one sound file, and next to nothing for the one that was cut off.
-    least = cost_of(Extent(seconds=1.0), spec, 3)
-    assert least <= settled[-1] < least + cost_of(Extent(seconds=2.0), spec, 3)
+    least = prices.of(Extent(seconds=1.0), 3)
+    assert least <= settled[-1] < least + prices.of(Extent(seconds=2.0), 3)
 
 
 def test_a_deadline_passes_for_all(index: Path) -> None:

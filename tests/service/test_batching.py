@@ -417,6 +417,21 @@ def test_a_wrong_number_of_results_is_an_error_and_not_a_wait() -> None:
     run_async(test)
 
 
+def test_a_fault_beside_the_model_costs_no_lane() -> None:
+    async def test() -> None:
+        metrics = Metrics()
+        batcher = Batcher(0.0, metrics)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(metrics, "batch_size", None)
+            for _ in range(LANES + 1):
+                with pytest.raises(AttributeError):
+                    await batcher.submit(cast(Encoder, FakeEncoder()), picture(1))
+        assert values([await batcher.submit(cast(Encoder, FakeEncoder()), picture(1))]) == [1.0]
+        await until_idle(batcher)
+
+    run_async(test)
+
+
 def test_a_wrong_number_of_vectors_is_an_error_and_not_a_wait() -> None:
     class OneTooMany(FakeEncoder):
         def speech(self, waveforms: Sequence[Waveform]) -> NDArray[np.float32]:

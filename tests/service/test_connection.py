@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -178,6 +178,64 @@ def test_a_head_is_not_charged_with_the_body_before_it(index: Path) -> None:
         assert until_hung_up(connection).count(b"HTTP/1.1 200") == 2
 
 
+@pytest.mark.parametrize(
+    ("behind", "type_"),
+    [
+        (b"GET /livez HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", "head-too-large"),
+        (b"hello\r\n\r\n", "bad-request"),
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20_000, "too-many-ahead"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nno length\r\n", "bad-request"),
+    ],
+    ids=["large head", "no HTTP", "too many", "bad body"],
+)
+def test_what_is_wrong_behind_a_query_waits_for_its_answer(index: Path, behind: bytes, type_: str) -> None:
+    clip = make_wav(1.0)
+    query = POST + f"Content-Length: {len(clip)}\r\n\r\n".encode() + clip
+    with live_server(create_app(Settings(index=index, threads=1))) as port, connected(port) as connection:
+        connection.sendall(query + query)
+        with contextlib.suppress(OSError):  # it does not read to the end
+            connection.sendall(behind)
+        received = until_hung_up(connection)
+    parts = received.split(b"HTTP/1.1 ")[1:]
+    assert [part[:3] for part in parts[:2]] == [b"200", b"200"]
+    assert {part[:3] for part in parts[2:-1]} <= {b"200"}
+    assert problem(b"HTTP/1.1 " + parts[-1]) == type_
+
+
+def test_many_requests_ahead_are_answered_up_to_the_limit(port: int) -> None:
+    ask = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(port) as connection:
+        connection.sendall(ask * 31 + ask.replace(b"Host", b"Connection: close\r\nHost"))
+        assert until_hung_up(connection).count(b"HTTP/1.1 200") == 32
+
+
+def test_a_query_with_another_behind_it_ends_when_its_client_goes(index: Path) -> None:
+    """And so does the other one, which nobody has begun yet."""
+    clip = make_wav(1.0)
+    query = POST + f"Content-Length: {len(clip)}\r\n\r\n".encode() + clip
+    app = create_app(Settings(index=index, threads=1, deadline_seconds=10 * PATIENCE_SECONDS))
+    service, opened = app.state.service, threading.Event()
+    with live_server(app) as port:
+        encoder = service.keeper.holder.current.encoder
+        speech = encoder.speech
+        encoder.speech = lambda media: opened.wait() and speech(media)
+        try:
+            with connected(port) as connection:
+                connection.sendall(query + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                until(lambda: bool(service.admission._tickets))
+            until(lambda: not service.admission._tickets)
+        finally:
+            opened.set()
+    assert service.metrics.requests.labels("/livez", "GET", "200")._value.get() == 0
+
+
+def until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 def test_empty_lines_between_requests_keep_nothing_open(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -219,10 +277,7 @@ def test_a_client_that_closes_its_half_harms_nobody(app: FastAPI, port: int) -> 
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             until_hung_up(connection)
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while app.state.service.admission._tickets:
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+    until(lambda: not app.state.service.admission._tickets)
 
 
 def test_hundreds_that_wait_are_in_nobodys_way(port: int) -> None:

@@ -54,7 +54,8 @@ def test_every_kind_of_media_fault_has_its_meaning() -> None:
 def test_the_tables_name_known_problems() -> None:
     named = {*TABLE.values(), *MEDIA_TABLE.values(), *STATUS_TABLE.values()}
     assert named <= set(PROBLEMS)
-    of_connections = {"request-too-slow", "head-too-large"}  # seen before there is a request to answer
+    # Seen before there is a request to answer.
+    of_connections = {"request-too-slow", "head-too-large", "too-many-ahead"}
     assert set(PROBLEMS) - named - of_connections == {"bad-request", "internal-error"}
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from openapi_spec_validator import validate
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.connection import Connection
 from service.schemas import ProblemAnswer
 from service.settings import Settings
 from tests.fixtures.local_client import LocalClient
@@ -187,6 +189,22 @@ def test_answers_are_what_the_document_says(client: TestClient) -> None:
         ("/v1/items/images/scene-0/neighbours", schemas.SearchAnswer),
     ):
         TypeAdapter(model).validate_python(client.get(call).json())
+
+
+def test_every_limit_of_a_connection_and_of_the_queue_is_told(client: TestClient, app: FastAPI) -> None:
+    told = client.get("/v1/limits").json()
+    of_a_connection = {
+        name: value
+        for name, value in vars(Connection).items()
+        if not name.startswith("_") and isinstance(value, int | float)
+    }
+    assert of_a_connection.keys() > {"max_head_bytes", "head_seconds", "idle_seconds"}
+    assert of_a_connection.items() <= told.items()
+    assert told["longest_wait_seconds"] == app.state.service.admission.longest_wait_seconds == 9.0
+    settings = app.state.service.settings
+    of_the_settings = {name for name in Settings.model_fields if name.startswith(("max_", "min_", "rate_"))}
+    for name in of_the_settings - {"max_batch"}:  # that one refuses nothing
+        assert told[name] == getattr(settings, name)
 
 
 def test_the_index_says_how_it_was_built(client: TestClient) -> None:

@@ -105,6 +105,24 @@ def test_asked_to_stop_it_answers_what_is_under_way_and_ends_with_status_0(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_while_it_starts_it_ends_at_once_without_a_word(
+    index: Path, stop: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "service", "--index", str(index), "--port", "0"]
+    for after_seconds in (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.4):
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            time.sleep(after_seconds)
+            process.send_signal(stop)
+            told = process.communicate(timeout=20)[1]
+        assert process.returncode in (0, -stop)  # the signal's own way before the options are read
+        assert "Traceback" not in told
+        assert "terminate" not in told
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_with_time_to_drain_it_says_no_first_and_answers_all_the_same(index: Path, workers: str) -> None:
     clip = make_wav()

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -64,7 +66,8 @@ def ids(index: Path) -> tuple[str, str]:
 
 def _app(index: Path, **settings: Any) -> FastAPI:
     defaults: dict[str, Any] = {
-        "threads": 2, "poll_seconds": 0.02, "canary_seconds": 0.05, "operator_key": OPERATOR_KEY
+        "threads": 2, "poll_seconds": 0.02, "canary_seconds": 0.05, "operator_key": OPERATOR_KEY,
+        "give_up_after": 0,
     }  # fmt: skip
     return create_app(Settings(index=index, **(defaults | settings)))
 
@@ -424,6 +427,68 @@ def test_a_rollback_that_fails_restores_what_is_served(index: Path, ids: tuple[s
         assert store.current_generation(index) == ids[1]
         assert client.get("/v1/index").json()["generation"] == ids[1]
         assert client.post("/v1/index/rollback", headers=OPERATOR).json()["generation"] == ids[0]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["loads", "does not load"])
+def test_a_promotion_during_a_rollback_is_taken_up(index: Path, ids: tuple[str, str], fails: bool) -> None:
+    """By whoever it was: another worker, or the command line; and what a rollback puts back is not it."""
+    app = _app(index)
+    with LocalClient(app) as client:
+        client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
+        load = app.state.service.keeper._load
+
+        def meanwhile(generation: str) -> Any:
+            store.promote(index, ids[1])
+            if fails:
+                raise store.GenerationDamaged("It does not load.")
+            return load(generation)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(app.state.service.keeper, "_load", meanwhile)
+            answer = client.post("/v1/index/rollback", headers=OPERATOR)
+        assert answer.status_code == (409 if fails else 200)
+        assert store.current_generation(index) == ids[1]
+        _until(lambda: _serves(app, ids[1]))
+
+
+def test_it_gives_up_when_the_golden_pair_fails_again_and_again(
+    index: Path, monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[dict[str, Any]]]
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *signal: sent.append(signal))
+    app = _app(index, give_up_after=3)
+    with LocalClient(app):
+        keeper = app.state.service.keeper
+        encoder = keeper.holder.current.encoder
+        image, fails = encoder.image, [True, True, False, True, True, True, True]
+
+        def now_and_then(pictures: Any) -> Any:
+            if fails and fails.pop(0):
+                raise MemoryError
+            return image(pictures)
+
+        monkeypatch.setattr(encoder, "image", now_and_then)
+        _until(lambda: not fails)
+        _until(lambda: bool(keeper.readiness.ready))
+    assert sent == [(os.getpid(), signal.SIGTERM)]  # once: two in a row were not enough
+    assert "3 times in a row" in keeper.gave_up
+    assert [line["level"] for line in told() if line.get("event") == "gave-up"] == ["critical"]
+
+
+def test_it_gives_up_when_the_golden_pair_does_not_come_back(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *signal: sent.append(signal))
+    app, gate = _app(index, give_up_after=2, deadline_seconds=0.5), threading.Event()
+    with LocalClient(app):
+        encoder = app.state.service.keeper.holder.current.encoder
+        monkeypatch.setattr(encoder, "image", lambda _: gate.wait() and None)
+        _until(lambda: bool(sent))
+    # And the end came without it.
+    gate.set()
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+    assert "under way for 1 s" in app.state.service.keeper.gave_up
 
 
 def test_a_canary_that_fails_takes_readiness_and_its_return_gives_it_back(index: Path) -> None:

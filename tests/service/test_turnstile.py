@@ -135,11 +135,26 @@ def test_they_are_counted_and_told_in_one_line(
     full: tuple[FastAPI, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     app, port = full
-    requests = app.state.service.metrics.requests.labels("/v1/search/images", "POST", "503")
-    before = requests._value.get()
+    path = "/v1/search/captions"
+    registry = app.state.service.metrics.registry
+    counts: list[tuple[str, dict[str, str]]] = [
+        ("saysee_requests_total", {"route": path, "method": "POST", "status": "503"}),
+        ("saysee_problems_total", {"problem": "overloaded"}),
+        ("saysee_turned_away_total", {"reason": "overloaded"}),
+    ]
+
+    def counted() -> list[float]:
+        return [registry.get_sample_value(*count) or 0.0 for count in counts]
+
+    def timed() -> float | None:
+        found: float | None = registry.get_sample_value("saysee_request_seconds_count", {"route": path})
+        return found
+
+    before, timed_before = counted(), timed()
     with caplog.at_level(logging.INFO, "service.turnstile"):
-        answers(port, *[post()] * 20)
-        assert requests._value.get() == before + 20
+        answers(port, *[post(path)] * 20)
+        assert counted() == [count + 20 for count in before]
+        assert timed() == timed_before  # they took no time, and would hide how long the others took
         ends = time.monotonic() + PATIENCE_SECONDS
         while not caplog.records:
             assert time.monotonic() < ends

@@ -29,6 +29,7 @@ def busy(retry_after: str | None, status: int = 503) -> Reply:
 def held(
     *came: Reply | Lost,
     repeatable: bool = True,
+    final: frozenset[str] = frozenset(),
     retries: Retries = Retries(),  # noqa: B008  frozen
     draw: Callable[[], float] = lambda: 0.0,
     seconds_each: float = 0.0,
@@ -37,7 +38,7 @@ def held(
     now = 0.0
     left = list(came)
     pauses: list[float] = []
-    call = Call(REQUEST, lambda reply: reply.body, repeatable)
+    call = Call(REQUEST, lambda reply: reply.body, repeatable, final)
     steps = converse(call, retries, lambda: now, draw)
     try:
         step = next(steps)
@@ -104,6 +105,13 @@ def test_what_will_not_change_is_not_asked_again(status: int) -> None:
     fault, pauses = held(busy("1", status), ANSWER)
     assert isinstance(fault, Refused)
     assert (fault.status, pauses) == (status, [])
+
+
+def test_a_problem_that_is_final_for_a_call_is_not_asked_again() -> None:
+    fault, pauses = held(busy("1"), ANSWER, final=frozenset({"/problems/overloaded"}))
+    assert isinstance(fault, Refused)
+    assert pauses == []
+    assert held(busy("1"), ANSWER, final=frozenset({"/problems/out-of-time"})) == (b"the answer", [1.0])
 
 
 def test_what_was_sent_and_broke_is_sent_again_only_where_that_changes_nothing() -> None:

@@ -64,21 +64,27 @@ def test_a_server_that_keeps_a_rate_is_not_run_over(ask: Ask, index: Path) -> No
 
 
 LIMITS, ANSWER = example(LimitsAnswer), example(SearchAnswer)
+FILE = b'; name="file"'
+
+
+def problem(name: str, retry_after: str) -> Told:
+    body = json.dumps({"type": f"/problems/{name}", "title": "T", "detail": "D."}).encode()
+    return Told(503, body, {"Content-Type": "application/problem+json", "Retry-After": retry_after})
 
 
 def batch_answer(asked: Asked) -> Told:
     one = {name: ANSWER[name] for name in ("target", "generation", "model", "timings_ms")}
-    results = [ANSWER] * asked.body.count(b'; name="file"')
+    results = [ANSWER] * asked.body.count(FILE)
     return Told(body=json.dumps({**one, "results": results}).encode())
 
 
 @contextmanager
-def batches_of_two(tell: Callable[[Asked], Told]) -> Iterator[tuple[str, list[Asked]]]:
-    """A server whose batches hold two files; `tell` answers them."""
+def batches_of_two(tell: Callable[[Asked], Told], max_files: int = 2) -> Iterator[tuple[str, list[Asked]]]:
+    """A server whose batches hold two files, or as many as said; `tell` answers them."""
 
     def answer(asked: Asked) -> Told:
         return (
-            Told(body=json.dumps({**LIMITS, "max_files": 2}).encode())
+            Told(body=json.dumps({**LIMITS, "max_files": max_files}).encode())
             if asked.method == "GET"
             else tell(asked)
         )
@@ -124,11 +130,9 @@ def test_what_is_wrong_with_a_request_is_an_error_of_its_files_alone(ask: Ask) -
 
 
 def test_what_a_slow_server_cannot_do_in_time_it_is_asked_in_halves(ask: Ask) -> None:
-    late = json.dumps({"type": "/problems/out-of-time", "title": "Late", "detail": "Too late."}).encode()
-
     def slow(asked: Asked) -> Told:
-        if asked.body.count(b'; name="file"') > 1 or b"long" in asked.body:
-            return Told(503, late, {"Content-Type": "application/problem+json", "Retry-After": "1"})
+        if asked.body.count(FILE) > 1 or b"long" in asked.body:
+            return problem("out-of-time", "1")
         return batch_answer(asked)
 
     with batches_of_two(slow) as (address, asked):
@@ -138,8 +142,52 @@ def test_what_a_slow_server_cannot_do_in_time_it_is_asked_in_halves(ask: Ask) ->
     assert len(asked) == 1 + 3 + 3 + 1
 
 
+def test_several_files_are_never_asked_twice_for_what_took_the_whole_deadline(ask: Ask) -> None:
+    def slow(asked: Asked) -> Told:
+        if asked.body.count(FILE) > 1:
+            return problem("out-of-time", "20")
+        return problem("out-of-time", "0") if b"long" in asked.body else batch_answer(asked)
+
+    with batches_of_two(slow, max_files=4) as (address, asked):
+        began = time.monotonic()
+        outcomes = ask(address, "search_many", [b"a", b"b", b"c", b"d"])
+        assert time.monotonic() - began < 15  # nor is the server's pause kept, for these are other requests
+        assert [told(outcome) for outcome in outcomes] == ["speech"] * 4
+        assert [one.body.count(FILE) for one in asked] == [0, 4, 2, 1, 1, 2, 1, 1]
+        # A file by itself is tried again as ever.
+        (alone,) = ask(address, "search_many", [b"long"], client={"retries": Retries(most=1)})
+        assert told(alone) == "out-of-time"
+        assert [one.body.count(FILE) for one in asked[8:]] == [0, 1, 1]
+
+
+def test_a_batch_for_which_there_is_no_room_is_asked_in_halves_once_its_retries_are_used_up(ask: Ask) -> None:
+    def small(asked: Asked) -> Told:
+        several = asked.body.count(FILE) > 1
+        return problem("overloaded", "0") if several or b"huge" in asked.body else batch_answer(asked)
+
+    retries = {"retries": Retries(most=1)}
+    with batches_of_two(small, max_files=4) as (address, asked):
+        outcomes = ask(address, "search_many", [b"a", b"b", b"huge", b"d"], client=retries)
+        assert [told(outcome) for outcome in outcomes] == ["speech", "speech", "overloaded", "speech"]
+        assert [one.body.count(FILE) for one in asked] == [0, 4, 4, 2, 2, 1, 1, 2, 2, 1, 1, 1]
+
+
+def test_a_server_without_any_room_is_not_waited_for_file_by_file(ask: Ask) -> None:
+    with batches_of_two(lambda _: problem("overloaded", "0"), max_files=8) as (address, asked):
+        retries = {"retries": Retries(most=1)}
+        outcomes = ask(address, "search_many", [b"clip"] * 8, client=retries)
+    assert [told(outcome) for outcome in outcomes] == ["overloaded"] * 8
+    # In turn 8, 4, 2, 1 of them are tried twice; what is left of each once, in halves.
+    assert [one.body.count(FILE) for one in asked] == [
+        *(0, 8, 8, 4, 4, 2, 2, 1, 1),
+        *(1,),
+        *(2, 1, 1),
+        *(4, 2, 1, 1, 2, 1, 1),
+    ]
+
+
 def test_fewer_answers_than_files_are_not_handed_to_the_wrong_ones(ask: Ask) -> None:
-    with batches_of_two(lambda asked: batch_answer(Asked("", "", {}, b'; name="file"', 0.0))) as (address, _):
+    with batches_of_two(lambda asked: batch_answer(Asked("", "", {}, FILE, 0.0))) as (address, _):
         outcomes = ask(address, "search_many", [b"a", b"b", b"c"])
     assert [told(outcome) for outcome in outcomes] == ["NotUnderstood", "NotUnderstood", "speech"]
 

@@ -106,6 +106,17 @@ def test_a_slow_answer_is_waited_for_once_and_so_long(ask: Ask) -> None:
         assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("swap", [("promote", "newest"), ("rollback",)])
+def test_a_promotion_is_waited_for_longer_than_a_search_and_no_longer_than_told(
+    ask: Ask, swap: tuple[str, ...]
+) -> None:
+    with scripted_server(in_turn(Told(after_s=0.6, body=told(SwapAnswer).body))) as server:
+        assert ask(server.address, *swap, client={"timeout_s": 0.3}).model
+        with pytest.raises(NoAnswer, match=r"within 0\.2 s"):
+            ask(server.address, *swap, timeout_s=0.2)
+        assert len(server.asked) == 2
+
+
 @pytest.mark.parametrize("body", [b"", b"<!doctype html>", b"[]", b'{"target": "images"}', b"\xff"])
 def test_an_answer_of_another_program_is_told_from_ours(ask: Ask, body: bytes) -> None:
     with (
