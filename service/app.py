@@ -24,6 +24,7 @@ from service.bookkeeper import ID_HEADER, Bookkeeper, Pattern
 from service.cross_site import RefuseCrossSite, served_names
 from service.door import Door
 from service.draining import draining
+from service.head import AnswerHead
 from service.item_path import KeepEncodedSlashes
 from service.keys import load_keys
 from service.logs import event
@@ -147,6 +148,7 @@ def create_app(settings: Settings, service: Service | None = None, shared: Path 
         app.include_router(router)
     pages.install(app)
     # The last one added is the first to see a request.
+    app.add_middleware(AnswerHead)
     app.add_middleware(KeepEncodedSlashes)
     app.add_middleware(
         Door,

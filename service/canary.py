@@ -13,8 +13,10 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.media import MediaLimits, decode_image, decode_speech
+from indexer.encoder import EncoderError
+from indexer.media import MediaError, MediaLimits, decode_image, decode_speech
 from indexer.milvus import MilvusUnavailable
+from indexer.store import StoreError
 from service.logs import event
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -25,6 +27,10 @@ log = logging.getLogger(__name__)
 
 class CanaryFailed(Exception):
     """A golden pair did not come through; the message says at which stage."""
+
+
+_OURS = (CanaryFailed, MediaError, EncoderError, StoreError)
+"""Whose messages are sentences."""
 
 
 class Canary:
@@ -62,11 +68,14 @@ class Canary:
         except Exception as error:  # however a model fails, it is not ready
             # The traceback of a Milvus that is away tells nothing, and this comes every half minute.
             is_known = isinstance(error, MilvusUnavailable)
+            said = str(error) if isinstance(error, _OURS) else f"{type(error).__name__}: {error}"
             sentence = "The canary did not come through: %s"
-            log.error(sentence, error, exc_info=not is_known, extra=event("canary-failed"))
-            self._fail(str(error) or type(error).__name__)
-            self._failed += not is_known  # a Milvus comes back, and starting anew would not bring it
-            if self._failed == self._most > 0:
+            log.error(sentence, said, exc_info=not is_known, extra=event("canary-failed"))
+            self._fail(said)
+            if is_known:  # it comes back, and starting anew would not bring it
+                return
+            self._failed += 1
+            if self._failed == self._most:
                 self._give_up(f"the golden pair has failed {self._failed} times in a row")
         else:
             self._failed = 0
@@ -119,7 +128,7 @@ def send_canary(snapshot: Snapshot, limits: MediaLimits) -> None:
             if part.count and not (hits and np.isfinite(hits[0].score)):
                 raise CanaryFailed(f"A search for the golden {name} among the {collection} found nothing.")
             for hit in hits:
-                snapshot.generation.item(collection, hit.id)
+                snapshot.generation.item(collection, hit.id, from_file=True)
 
 
 def _check_vector(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Literal, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.account import Account
@@ -44,8 +45,8 @@ class Connection(HttpToolsProtocol):
     max_head_bytes = 65_536
     idle_seconds = 75  # between two requests; uvicorn counts these, told by `server`
     max_ahead = 32
-    """Requests that one read may bring, or that may wait for the answer to another: all of a read is parsed
-    at once, and some ten thousand would fit.
+    """Requests that may come before the first of them is answered: all of a read is parsed at once, and some
+    ten thousand would fit.
     """
 
     _due: asyncio.TimerHandle | None = None  # for what is being waited for
@@ -76,7 +77,13 @@ class Connection(HttpToolsProtocol):
         if self._is_refused:
             return
         self._begun = 0
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:  # _NobodyReads, too
+            self._end("bad-request")
+        except httptools.HttpParserUpgrade:
+            pass  # answered as if it had not asked for that
         if self.transport.is_closing() or self._is_refused:
             return
         if self._coming == "head":
@@ -104,7 +111,7 @@ class Connection(HttpToolsProtocol):
         if self._size_of_head() > self.max_head_bytes:  # and yet it came in one read
             self._end("head-too-large")
             return
-        if max(self._begun, len(self.pipeline)) > self.max_ahead:
+        if max(self._begun - 1, len(self.pipeline) + self._is_answering()) >= self.max_ahead:
             self._end("too-many-ahead")
             return
         refusal = self._turned_away()
@@ -137,9 +144,6 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._at_work = cycle
         super()._start_asgi_task(cycle, app)
-
-    def send_400_response(self, msg: str) -> None:
-        self._end("bad-request")
 
     def pause_writing(self) -> None:
         super().pause_writing()

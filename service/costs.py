@@ -22,6 +22,7 @@ from indexer.media import (
 _MEGAPIXEL_SECONDS = 0.008  # to be decoded: of a JPEG 0.002, of a PNG or WebP 0.024
 _UNHEARD_SECOND = 0.02  # of a clip beyond what the model hears: it is only counted
 _SEARCH, _NEIGHBOUR = 0.1, 0.01
+_TRIES, _TRYING_SECONDS = 5, 1.0
 
 _T = TypeVar("_T")
 
@@ -47,7 +48,7 @@ class Prices:
 
 def find_out(encoder: Encoder, golden: Golden, media: MediaSpec, limits: MediaLimits) -> tuple[Prices, float]:
     """The prices, and how many seconds of speech are done in a second: the golden pair is decoded and encoded
-    once each. What is done but the first time should have been done before.
+    a few times. What is done but the first time should have been done before.
     """
     clip_seconds, waveform = _timed(lambda: decode_speech(golden.speech_wav, media, limits), encoder.speech)
     picture_seconds, _ = _timed(lambda: decode_image(golden.image_png, media, limits), encoder.image)
@@ -72,7 +73,12 @@ def extent_of(media: Waveform | Pixels) -> Extent:
 
 
 def _timed(decode: Callable[[], _T], encode: Callable[[list[_T]], object]) -> tuple[float, _T]:
-    began = perf_counter()
-    media = decode()
-    encode([media])
-    return perf_counter() - began, media
+    """The least of some tries: whatever else goes on makes it longer, and nothing makes it shorter."""
+    took: list[float] = []
+    while True:
+        began = perf_counter()
+        media = decode()
+        encode([media])
+        took.append(perf_counter() - began)
+        if len(took) == _TRIES or sum(took) > _TRYING_SECONDS:
+            return min(took), media

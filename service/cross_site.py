@@ -40,10 +40,11 @@ class WrongHost(Exception):
 class OtherOrigin(Exception):
     """The page of another origin sent this."""
 
-    def __init__(self, page: str, host: str) -> None:
+    def __init__(self, page: str | None, host: str) -> None:
+        of = "another origin" if page in (None, "null") else repr(page[:_SHOWN_CHARACTERS])
         super().__init__(
-            f"A page of {page[:_SHOWN_CHARACTERS]!r} sent this to {host[:_SHOWN_CHARACTERS]!r}, and pages of "
-            "other origins may send nothing here."
+            f"A page of {of} sent this to {host[:_SHOWN_CHARACTERS]!r}, and pages of other origins may send "
+            "nothing here."
         )
 
 
@@ -84,7 +85,7 @@ class RefuseCrossSite:
         # Browsers send the second to HTTPS and loopback only; it holds also where a proxy changed the Host.
         own = site in _OUR_OWN if site is not None else origin is None or origin.partition("://")[2] in hosts
         if not own:
-            raise OtherOrigin(origin or site or "", ", ".join(hosts))
+            raise OtherOrigin(origin, ", ".join(hosts))
 
 
 def served_names(access: Access, keys: Keys) -> tuple[str, ...] | None:

@@ -11,8 +11,9 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import NoReturn
 
 BACKLOG = 2048
@@ -33,8 +34,7 @@ def leave_at_once() -> None:
     """Ctrl-C and SIGTERM end the process where it stands, with status 0: nobody is served yet, and a start
     that is taken apart in the middle of loading a model ends worse than one that is not.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))
+    _answer(lambda *_: os._exit(0))
 
 
 @contextmanager
@@ -44,10 +44,16 @@ def ending_well() -> Iterator[None]:
     uvicorn answers what is under way and then raises the signal again, to which SIGTERM's own answer would be
     death by signal: status 143, which supervisors that restart what failed take for a crash.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    _answer(signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         yield
+
+
+def _answer(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Both signals from here on, but for one that this process was told to ignore."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -54,7 +54,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "saysee_request_seconds",
-            "Seconds from a request's head to its answer's last byte, but not of those turned away before.",
+            "Seconds from a request's head to its answer's last byte; not of queries turned away at once.",
             ["route"],
             buckets=_SECONDS,
             registry=self.registry,

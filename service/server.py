@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -47,6 +48,9 @@ def serve(settings: Settings) -> None:
         _announce(settings, "ready", f"SaySee is ready: {address} serves {described}.")
     with ending_well():
         uvicorn.Server(config).run(sockets=[listener])
+    if service.keeper.is_left_behind:  # and would be torn out of the middle of a library, which aborts all
+        logging.shutdown()
+        os._exit(0 if service.keeper.gave_up is None else 1)
     if service.keeper.gave_up is not None:
         raise GaveUp(service.keeper.gave_up)
 

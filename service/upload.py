@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -14,7 +14,9 @@ from service.parameters import shown
 FIELD = "file"
 _MAX_TEXT_FIELDS = 16
 _MAX_TEXT_BYTES = 64 * 1024
+_CUT_OFF = "Cut off."
 _PLAINLY = {
+    _CUT_OFF: "The multipart body is cut off: the boundary that closes it is missing; send all of it.",
     "Invalid multipart data.": (
         "The multipart body is damaged: it does not consist of parts between the boundary that its "
         "Content-Type names."
@@ -27,7 +29,7 @@ _PLAINLY = {
         f"A part of the multipart body has no name: send each file as the field {FIELD!r}."
     ),
 }
-"""What Starlette says of a body, for whoever sent it."""
+"""What Starlette says of a body, and we, for whoever sent it."""
 
 
 class UploadMalformed(ValueError):
@@ -46,6 +48,20 @@ class _InMemory(MultiPartParser):
     """The body was limited before it gets here, so no part goes to a disk that may be read-only or full."""
 
     spool_max_size = 0  # SpooledTemporaryFile's word for "never roll over"
+    _is_whole = False
+
+    def on_end(self) -> None:
+        """The closing boundary has come."""
+        self._is_whole = True
+
+    async def parse(self) -> FormData:
+        """Starlette's own takes what is there of a body for all of it."""
+        form = await super().parse()
+        if not self._is_whole:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException(_CUT_OFF)
+        return form
 
 
 async def read_upload(request: Request) -> Upload:

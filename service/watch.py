@@ -63,6 +63,7 @@ class Keeper:
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
         self.gave_up: str | None = None  # why it ended by itself
+        self.is_left_behind = False  # what was under way on the owner's thread, at the end
         self._canary = Canary(
             self.holder,
             limits,
@@ -107,12 +108,14 @@ class Keeper:
                 log.exception("Watching %s failed; it goes on.", self._index)
 
     def close(self) -> None:
-        """Stop serving; waits for a load that is under way, but for no model that does not come back."""
+        """Stop serving; what is under way, a load perhaps, is waited for as long as a query may take."""
         self.readiness.set(False)
         self.holder.swap(None)
-        if not self._owner.close(self._settings.deadline_seconds):
-            sentence = "A model or an index does not come back: it is left behind."
-            log.error(sentence, extra=event("left-behind"))
+        seconds = self._settings.deadline_seconds
+        self.is_left_behind = not self._owner.close(seconds)
+        if self.is_left_behind:
+            sentence = "What a model or an index is at did not end within %g s: it is left behind."
+            log.warning(sentence, seconds, extra=event("left-behind"))
 
     # On the owner thread.
 
@@ -183,14 +186,14 @@ class Keeper:
         snapshot = serving if generation == serving.id else self._load_or_refuse(generation)
         try:
             with writing():
-                store.promote(self._index, generation)
+                change = store.promote(self._index, generation)
         except (*UNFIT, IndexUnwritable) as error:
             if snapshot is not serving:
                 snapshot.generation.close()
             if isinstance(error, IndexUnwritable):
                 raise
             raise GenerationRefused(generation, error) from error
-        return self._swap_to(snapshot, serving)
+        return self._swap_to(snapshot, serving, change)
 
     def _rollback(self) -> Swap:
         serving = self._serving()
@@ -204,14 +207,18 @@ class Keeper:
                     if store.current_generation(self._index) == change.generation:
                         set_current(self._index, change.previous, "promote")
             raise
-        return self._swap_to(snapshot, serving)
+        return self._swap_to(snapshot, serving, change)
 
-    def _swap_to(self, snapshot: Snapshot, serving: Snapshot) -> Swap:
+    def _swap_to(self, snapshot: Snapshot, serving: Snapshot, change: store.Change) -> Swap:
         mark = self._mark()
         # Where somebody else has promoted another one since, that is for the next poll to take up.
         self._seen = mark if store.current_generation(self._index) == snapshot.id else None
-        self._take_up(snapshot)
-        return Swap(snapshot.id, serving.id, snapshot.model)
+        if snapshot is serving:
+            self.readiness.restore("generation")
+        else:
+            self._take_up(snapshot)
+        # Not what this process served: it may have been the last to hear of the change before.
+        return Swap(snapshot.id, change.previous or serving.id, snapshot.model)
 
     def _load_or_refuse(self, generation: str) -> Snapshot:
         try:

@@ -120,7 +120,12 @@ class Generation:
         """
         name = self._collection(collection)
         scores_QK, rows_QK = self._indices[name].search(vectors_QD, k)
-        named = self._items.names(name, np.unique(rows_QK).tolist())
+        rows = np.unique(rows_QK).tolist()
+        named = self._items.names(name, rows)
+        if len(named) < len(rows):  # FAISS says -1 where it finds nothing: for vectors that are none
+            raise GenerationDamaged(
+                f"Generation {self.id} is damaged: a search of its {name} ends at rows that are no items."
+            )
         return [
             [
                 Hit(named[row].id, score, row, named[row].metadata, named[row].seconds)
@@ -129,10 +134,12 @@ class Generation:
             for scores, rows in zip(scores_QK.tolist(), rows_QK.tolist(), strict=True)
         ]
 
-    def item(self, collection: str, item_id: str) -> Item:
-        """The item of that id; UnknownCollection or UnknownItem."""
+    def item(self, collection: str, item_id: str, *, from_file: bool = False) -> Item:
+        """The item of that id; UnknownCollection or UnknownItem. `from_file`: as it lies there now, whatever
+        was read of it before.
+        """
         name = self._collection(collection)
-        item = self._items.by_id(name, item_id) if _storable(item_id) else None
+        item = self._items.by_id(name, item_id, from_file=from_file) if _storable(item_id) else None
         if item is None:
             raise UnknownItem(f"There is no item {_short(item_id)} among the {name} of generation {self.id}.")
         return item

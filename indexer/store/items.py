@@ -121,8 +121,11 @@ class ItemsReader:
             (count,) = connection.execute(f"SELECT COUNT(*) FROM {collection}").fetchone()
             return int(count)
 
-    def by_id(self, collection: CollectionName, item_id: str) -> Item | None:
+    def by_id(self, collection: CollectionName, item_id: str, *, from_file: bool = False) -> Item | None:
+        """`from_file`: as it lies there now, whatever was read of it before."""
         with self._lease() as connection:
+            if from_file:
+                connection.execute("PRAGMA shrink_memory")
             asked = f"SELECT {_COLUMNS} FROM {collection} WHERE id = ?"
             found = connection.execute(asked, (item_id,)).fetchone()
             return None if found is None else self._item(collection, found)

@@ -58,14 +58,16 @@ class Batch:
         ]
 
 
-def ask(batch: Batch, target: Collection, k: int | None, retries: Retries) -> Conversation[list[Outcome]]:
+def ask(
+    batch: Batch, target: Collection, k: int | None, retries: Retries, *, halve: bool = True
+) -> Conversation[list[Outcome]]:
     """What became of every file of a batch. What is wrong with the request as a whole is an error of each,
     except that nobody answers: Unreachable. What a slow server cannot do in time it is asked in halves at
     once; what it has no room for, once the retries are used up.
     """
     if not batch.files:
         return batch.outcomes([])
-    several = len(batch.files) > 1
+    several = halve and len(batch.files) > 1
     try:
         # Tried again as they are, several take as long, and cost the server its whole deadline each time.
         call = calls.search_batch(batch.files, target, k, final=_LATE if several else frozenset())
@@ -79,10 +81,13 @@ def ask(batch: Batch, target: Collection, k: int | None, retries: Retries) -> Co
         return batch.outcomes(answer.results)
     middle = len(batch.taken) // 2
     before = yield from ask(Batch(batch.taken[:middle]), target, k, retries)
-    if all(map(_without_room, before)):
-        # Nor are the others likely to find any: they are tried once, or the pauses of each would add up.
-        retries = replace(retries, most=0)
-    after = yield from ask(Batch(batch.taken[middle:]), target, k, retries)
+    sent = [one for one in before if not isinstance(one.error, FileUnusable)]
+    rest = Batch(batch.taken[middle:])
+    if sent and all(map(_without_room, sent)):
+        # Nor are the others likely to find any: they are tried once, all together.
+        after = yield from ask(rest, target, k, replace(retries, most=0), halve=False)
+    else:
+        after = yield from ask(rest, target, k, retries)
     return before + after
 
 

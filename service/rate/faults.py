@@ -71,7 +71,7 @@ def install(app: FastAPI) -> None:
 async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI app that answers what a middleware refused, for the reason in `scope["saysee.refused"]`."""
     request = Request(scope)
-    response = await _handle(request, scope["saysee.refused"])
+    response = await _handle(request, scope.pop("saysee.refused"))
     await response(scope, receive, send)
 
 

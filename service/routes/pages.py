@@ -34,7 +34,11 @@ _DOCS = """<!doctype html>
 <script src="/docs/start.js"></script>
 </html>
 """
-_START = f"""SwaggerUIBundle({{
+_START = f"""const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
+SwaggerUIBundle({{
   url: "{OPENAPI_URL}", dom_id: "#page", deepLinking: true, validatorUrl: null, displayRequestDuration: true,
 }});
 """

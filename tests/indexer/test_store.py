@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -188,6 +189,19 @@ class TestWriting:
 
 
 class TestAsking:
+    @pytest.mark.parametrize("row", [-1, COUNT])
+    def test_rows_that_are_no_items_are_damage(
+        self, index: Path, served: str, monkeypatch: pytest.MonkeyPatch, row: int
+    ) -> None:
+        """FAISS says -1 where vectors are not finite: in a mapped file, damaged while it serves."""
+        generation = open_index(index)
+        nothing = np.zeros((1, 1), np.float32), np.full((1, 1), row)
+        with monkeypatch.context() as patch:
+            patch.setitem(generation._indices, "images", SimpleNamespace(search=lambda *_: nothing))
+            with pytest.raises(GenerationDamaged, match="rows that are no items"):
+                generation.search("images", vectors_of(0, 1), 1)
+        generation.close()
+
     def test_search_gives_the_nearest_with_their_ids(self, index: Path, served: str) -> None:
         generation = open_index(index)
         queries_QD = vectors_of(9, 3)

@@ -19,6 +19,7 @@ from tests.fixtures.live_server import Hasty, live_server
 from tests.fixtures.media_bytes import make_wav
 
 PATIENCE_SECONDS = 60.0  # far more than anything here takes
+CLIP = make_wav(1.0)
 
 
 @pytest.fixture(scope="module")
@@ -207,26 +208,38 @@ def test_many_requests_ahead_are_answered_up_to_the_limit(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(ask * 31 + ask.replace(b"Host", b"Connection: close\r\nHost"))
         assert until_hung_up(connection).count(b"HTTP/1.1 200") == 32
+    with connected(port) as connection:
+        connection.sendall(ask * 33)
+        received = until_hung_up(connection)
+        assert received.count(b"HTTP/1.1 200") == 32
+        assert b"/problems/too-many-ahead" in received
 
 
 def test_a_query_with_another_behind_it_ends_when_its_client_goes(index: Path) -> None:
     """And so does the other one, which nobody has begun yet."""
-    clip = make_wav(1.0)
-    query = POST + f"Content-Length: {len(clip)}\r\n\r\n".encode() + clip
+    with held_model(index) as (app, port):
+        service = app.state.service
+        with connected(port) as connection:
+            connection.sendall(POST + f"Content-Length: {len(CLIP)}\r\n\r\n".encode() + CLIP)
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            until(lambda: bool(service.admission._tickets))
+        until(lambda: not service.admission._tickets)
+    assert service.metrics.requests.labels("/livez", "GET", "200")._value.get() == 0
+
+
+@contextlib.contextmanager
+def held_model(index: Path) -> Iterator[tuple[FastAPI, int]]:
+    """A service whose model does not come back until the block ends."""
     app = create_app(Settings(index=index, threads=1, deadline_seconds=10 * PATIENCE_SECONDS))
-    service, opened = app.state.service, threading.Event()
+    opened = threading.Event()
     with live_server(app) as port:
-        encoder = service.keeper.holder.current.encoder
+        encoder = app.state.service.keeper.holder.current.encoder
         speech = encoder.speech
         encoder.speech = lambda media: opened.wait() and speech(media)
         try:
-            with connected(port) as connection:
-                connection.sendall(query + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                until(lambda: bool(service.admission._tickets))
-            until(lambda: not service.admission._tickets)
+            yield app, port
         finally:
             opened.set()
-    assert service.metrics.requests.labels("/livez", "GET", "200")._value.get() == 0
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -78,6 +78,22 @@ def test_the_openapi_page_needs_no_other_host(client: TestClient) -> None:
         assert client.head(call).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "call",
+    ["/livez", "/readyz", "/metrics", "/v1/index", "/v1/items/images", "/problems/too-fast"],
+)
+def test_head_is_answered_as_get_is_without_the_body(client: TestClient, call: str) -> None:
+    answer, whole = client.head(call), client.get(call)
+    assert (answer.status_code, answer.content) == (200, b"")
+    kind = "content-type"
+    assert (answer.headers[kind], whole.status_code) == (whole.headers[kind], 200)
+
+
+def test_head_of_what_there_is_not(client: TestClient) -> None:
+    assert client.head("/v1/nothing").status_code == 404
+    assert client.head("/v1/search/images").status_code == 405
+
+
 @pytest.fixture(scope="module")
 def document(client: TestClient) -> dict[str, Any]:
     found: dict[str, Any] = client.get("/openapi.json").json()

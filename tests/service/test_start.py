@@ -104,6 +104,60 @@ def test_asked_to_stop_it_answers_what_is_under_way_and_ends_with_status_0(
         assert "Traceback" not in process.stderr.read()
 
 
+_BUSY_FOR_EVER = """
+import runpy, sys, time
+from indexer.encoder import Encoder
+
+image, began = Encoder.image, time.monotonic()
+
+def for_ever(self, pictures):
+    found = image(self, pictures)
+    while time.monotonic() > began + 3:
+        image(self, pictures)
+    return found
+
+Encoder.image = for_ever
+sys.argv = ["service", *sys.argv[1:]]
+runpy.run_module("service", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("give_up_after", "status"), [("0", 0), ("2", 1)])
+def test_a_model_that_never_comes_back_keeps_no_server_from_ending(
+    index: Path, give_up_after: str, status: int
+) -> None:
+    """In the middle of a library: taken apart there, the process would end with an abort."""
+    options = ("--index", str(index), "--port", "0", "--give-up-after", give_up_after)
+    fast = ("--canary-seconds", "0.2", "--deadline-seconds", "1")
+    with subprocess.Popen(
+        [sys.executable, "-c", _BUSY_FOR_EVER, *options, *fast],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = re.search(r"http://\S+", process.stdout.readline())
+        assert address is not None
+        if give_up_after == "0":
+            _until(lambda: _is_unready(f"{address[0]}/readyz"))
+            process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == status, told
+    assert "left behind" in told
+    assert ("SaySee cannot answer queries and ends" in told) == (status == 1)
+
+
+def _is_unready(address: str) -> bool:
+    try:
+        _get(address)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 503
+    return False
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_while_it_starts_it_ends_at_once_without_a_word(
@@ -117,7 +171,7 @@ def test_asked_to_stop_while_it_starts_it_ends_at_once_without_a_word(
             time.sleep(after_seconds)
             process.send_signal(stop)
             told = process.communicate(timeout=20)[1]
-        assert process.returncode in (0, -stop)  # the signal's own way before the options are read
+        assert process.returncode in (0, -stop, 128 + stop)  # the two others before the options are read
         assert "Traceback" not in told
         assert "terminate" not in told
 

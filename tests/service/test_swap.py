@@ -435,7 +435,8 @@ def test_a_promotion_during_a_rollback_is_taken_up(index: Path, ids: tuple[str, 
     app = _app(index)
     with LocalClient(app) as client:
         client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR)
-        load = app.state.service.keeper._load
+        load, history = app.state.service.keeper._load, index / "promotions.jsonl"
+        changes = len(history.read_text().splitlines())
 
         def meanwhile(generation: str) -> Any:
             store.promote(index, ids[1])
@@ -448,7 +449,28 @@ def test_a_promotion_during_a_rollback_is_taken_up(index: Path, ids: tuple[str, 
             answer = client.post("/v1/index/rollback", headers=OPERATOR)
         assert answer.status_code == (409 if fails else 200)
         assert store.current_generation(index) == ids[1]
+        assert len(history.read_text().splitlines()) == changes + 2  # the rollback and the promotion alone
         _until(lambda: _serves(app, ids[1]))
+
+
+def test_a_rollback_names_what_it_replaced_whatever_this_process_served(
+    index: Path, ids: tuple[str, str]
+) -> None:
+    with LocalClient(_app(index, poll_seconds=60)) as client:
+        store.promote(index, ids[1])  # as another worker does
+        told = client.post("/v1/index/rollback", headers=OPERATOR).json()
+    assert (told["generation"], told["previous"]) == (ids[0], ids[1])
+
+
+def test_an_index_that_is_damaged_while_it_serves_takes_readiness(index: Path, ids: tuple[str, str]) -> None:
+    """What was read of it before hides nothing: one connection's pages in memory would serve it for ever."""
+    items = index / "generations" / ids[0] / "items.sqlite"
+    with LocalClient(_app(index)) as client:
+        items.chmod(0o644)
+        with items.open("r+b") as file:
+            file.write(bytes(items.stat().st_size))
+        _until(lambda: client.get("/readyz").status_code == 503)
+        assert "items.sqlite cannot be read" in client.get("/readyz").json()["detail"]
 
 
 def test_it_gives_up_when_the_golden_pair_fails_again_and_again(

@@ -183,6 +183,8 @@ def test_a_form_that_cannot_be_read(client: TestClient, what: str) -> None:
         (b"nothing of the kind", BOUNDARY, "The multipart body is damaged: it does not consist of parts"),
         (b"", "multipart/form-data", "The Content-Type is multipart/form-data without a boundary"),
         (_part(b"") + END, BOUNDARY, "A part of the multipart body has no name: send each file as the field"),
+        (_part(b'; name="file"; filename="a"', make_wav()), BOUNDARY, "The multipart body is cut off: the"),
+        (b"", BOUNDARY, "The multipart body is cut off: the boundary that closes it is missing"),
     ],
 )
 def test_what_is_wrong_with_a_body_is_said_plainly(

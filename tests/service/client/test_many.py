@@ -177,13 +177,21 @@ def test_a_server_without_any_room_is_not_waited_for_file_by_file(ask: Ask) -> N
         retries = {"retries": Retries(most=1)}
         outcomes = ask(address, "search_many", [b"clip"] * 8, client=retries)
     assert [told(outcome) for outcome in outcomes] == ["overloaded"] * 8
-    # In turn 8, 4, 2, 1 of them are tried twice; what is left of each once, in halves.
-    assert [one.body.count(FILE) for one in asked] == [
-        *(0, 8, 8, 4, 4, 2, 2, 1, 1),
-        *(1,),
-        *(2, 1, 1),
-        *(4, 2, 1, 1, 2, 1, 1),
+    # In turn 8, 4, 2, 1 of them are tried twice; what is left of each once, together.
+    assert [one.body.count(FILE) for one in asked] == [0, 8, 8, 4, 4, 2, 2, 1, 1, 1, 2, 4]
+
+
+def test_a_file_that_cannot_be_read_says_nothing_of_room(ask: Ask, tmp_path: Path) -> None:
+    with batches_of_two(lambda _: problem("overloaded", "0"), max_files=4) as (address, asked):
+        files = [b"a", tmp_path / "missing.wav", b"b", b"c"]
+        outcomes = ask(address, "search_many", files, client={"retries": Retries(most=1)})
+    assert [told(outcome) for outcome in outcomes] == [
+        "overloaded",
+        "FileUnusable",
+        "overloaded",
+        "overloaded",
     ]
+    assert [one.body.count(FILE) for one in asked] == [0, 3, 3, 1, 1, 2]
 
 
 def test_fewer_answers_than_files_are_not_handed_to_the_wrong_ones(ask: Ask) -> None:
