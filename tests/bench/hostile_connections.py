@@ -4,8 +4,8 @@
 
 Must hold anywhere: every search is answered with 200, and afterwards the server has no connection open that
 it had not before; status 1 when not. On a machine with nothing else to do: p99 of `among_them_ms` at most 1.5
-times that of `alone_ms`, and memory at most 50 MiB more afterwards than before. The mob is a process of its own, or
-its turns would count as the server's.
+times that of `alone_ms`, and memory at most 50 MiB more afterwards than before. The mob is a process of its
+own, or its turns would count as the server's.
 """
 
 from __future__ import annotations
