@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.ann import AnnError
 from indexer.encoder import EncoderError
 from indexer.media import MediaError, MediaLimits, decode_image, decode_speech
 from indexer.milvus import MilvusUnavailable
@@ -29,7 +30,7 @@ class CanaryFailed(Exception):
     """A golden pair did not come through; the message says at which stage."""
 
 
-_OURS = (CanaryFailed, MediaError, EncoderError, StoreError)
+_OURS = (CanaryFailed, MediaError, EncoderError, StoreError, AnnError)
 """Whose messages are sentences."""
 
 
@@ -68,7 +69,7 @@ class Canary:
         except Exception as error:  # however a model fails, it is not ready
             # The traceback of a Milvus that is away tells nothing, and this comes every half minute.
             is_known = isinstance(error, MilvusUnavailable)
-            said = str(error) if isinstance(error, _OURS) else f"{type(error).__name__}: {error}"
+            said = str(error) if isinstance(error, _OURS) else repr(error)
             sentence = "The canary did not come through: %s"
             log.error(sentence, said, exc_info=not is_known, extra=event("canary-failed"))
             self._fail(said)
