@@ -1,7 +1,7 @@
 """Vectors to a FAISS index: its kinds in one table, search, files, CPU or GPU, all behind one class.
 
-Larger inner product means nearer. An index searched through this module never answers NaN or row -1:
-queries are checked before FAISS sees them, and a k beyond the index is cut to what is there.
+Larger inner product means nearer. An index of finite vectors that is searched through this module never
+answers NaN or row -1: queries are checked before FAISS sees them, and a k beyond it is cut to what is there.
 Letters of shapes: N indexed vectors, Q queries, D dimensions, K neighbours.
 """
 

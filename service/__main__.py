@@ -103,7 +103,6 @@ def serve(**given: Any) -> None:
     try:
         if settings.workers == 1:
             server.serve(settings)
-            return
         for name, value in given.items():  # the workers read the environment
             if value is not None:
                 os.environ[PREFIX + name.upper()] = ",".join(value) if isinstance(value, list) else str(value)
@@ -111,7 +110,7 @@ def serve(**given: Any) -> None:
             os.environ[_COUNTS] = counts  # where service.metrics adds up all workers
             if not server.serve_with_workers(settings, "service.__main__:worker"):
                 raise typer.Exit(1)
-    except (CannotListen, server.GaveUp, *UNFIT) as error:
+    except (CannotListen, *UNFIT) as error:
         if settings.debug:
             raise
         _fail(str(error), 1, settings)

@@ -50,7 +50,7 @@ def ending_well() -> Iterator[None]:
 
 
 def _answer(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Both signals from here on, but for one that this process was told to ignore."""
+    """Both signals from here on, but for one that this process was told to ignore; uvicorn takes it later."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)

@@ -6,6 +6,7 @@ import gc
 import logging
 import math
 import os
+from typing import NoReturn
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -28,13 +29,9 @@ _NEW_OBJECTS = 10_000  # more than there were, before garbage is searched for
 _GRACE_SECONDS = 1.0  # what requests under way may take to end beyond their deadline, once the port is closed
 
 
-class GaveUp(Exception):
-    """The server has ended by itself, because it could not answer queries any more; the message says why."""
-
-
-def serve(settings: Settings) -> None:
-    """Serve until interrupted. Raises CannotListen, one of `watch.UNFIT` when nothing can be served, or
-    GaveUp.
+def serve(settings: Settings) -> NoReturn:
+    """Serve until interrupted, and end the process. Raises CannotListen, or one of `watch.UNFIT` when nothing
+    can be served.
     """
     listener = bind(settings.host, settings.port)
     service = create_service(settings)
@@ -48,11 +45,10 @@ def serve(settings: Settings) -> None:
         _announce(settings, "ready", f"SaySee is ready: {address} serves {described}.")
     with ending_well():
         uvicorn.Server(config).run(sockets=[listener])
-    if service.keeper.is_left_behind:  # and would be torn out of the middle of a library, which aborts all
-        logging.shutdown()
-        os._exit(0 if service.keeper.gave_up is None else 1)
-    if service.keeper.gave_up is not None:
-        raise GaveUp(service.keeper.gave_up)
+    # Not by taking the interpreter apart: a thread that is inside a library would be torn out of it, which
+    # aborts the process.
+    logging.shutdown()
+    os._exit(0 if service.keeper.gave_up is None else 1)
 
 
 def serve_with_workers(settings: Settings, factory: str) -> bool:

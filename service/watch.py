@@ -63,7 +63,6 @@ class Keeper:
         self.holder = Holder(self._retire)
         self.readiness = Readiness(metrics)
         self.gave_up: str | None = None  # why it ended by itself
-        self.is_left_behind = False  # what was under way on the owner's thread, at the end
         self._canary = Canary(
             self.holder,
             limits,
@@ -112,8 +111,7 @@ class Keeper:
         self.readiness.set(False)
         self.holder.swap(None)
         seconds = self._settings.deadline_seconds
-        self.is_left_behind = not self._owner.close(seconds)
-        if self.is_left_behind:
+        if not self._owner.close(seconds):
             sentence = "What a model or an index is at did not end within %g s: it is left behind."
             log.warning(sentence, seconds, extra=event("left-behind"))
 
@@ -217,8 +215,9 @@ class Keeper:
             self.readiness.restore("generation")
         else:
             self._take_up(snapshot)
-        # Not what this process served: it may have been the last to hear of the change before.
-        return Swap(snapshot.id, change.previous or serving.id, snapshot.model)
+        # What everybody else served: this process may not have heard of the change before.
+        others = change.previous if change.previous != snapshot.id else None
+        return Swap(snapshot.id, others or serving.id, snapshot.model)
 
     def _load_or_refuse(self, generation: str) -> Snapshot:
         try:

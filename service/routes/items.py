@@ -103,7 +103,6 @@ def item_media(
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}, 304: {"description": "Not modified"}},
 )
-@router.head("/{collection}/{id:path}/thumbnail", include_in_schema=False)
 def item_thumbnail(
     request: Request, collection: Collection, id: Id, service: Wired, v: Version = None
 ) -> Response:

@@ -220,8 +220,8 @@ def test_a_query_with_another_behind_it_ends_when_its_client_goes(index: Path) -
     with held_model(index) as (app, port):
         service = app.state.service
         with connected(port) as connection:
-            connection.sendall(POST + f"Content-Length: {len(CLIP)}\r\n\r\n".encode() + CLIP)
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            query = POST + f"Content-Length: {len(CLIP)}\r\n\r\n".encode() + CLIP
+            connection.sendall(query + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             until(lambda: bool(service.admission._tickets))
         until(lambda: not service.admission._tickets)
     assert service.metrics.requests.labels("/livez", "GET", "200")._value.get() == 0

@@ -462,6 +462,15 @@ def test_a_rollback_names_what_it_replaced_whatever_this_process_served(
     assert (told["generation"], told["previous"]) == (ids[0], ids[1])
 
 
+def test_a_promotion_of_what_others_serve_already_names_what_this_process_served(
+    index: Path, ids: tuple[str, str]
+) -> None:
+    with LocalClient(_app(index, poll_seconds=60)) as client:
+        store.promote(index, ids[1])
+        told = client.post(f"/v1/index/promote?generation={ids[1]}", headers=OPERATOR).json()
+    assert (told["generation"], told["previous"]) == (ids[1], ids[0])
+
+
 def test_an_index_that_is_damaged_while_it_serves_takes_readiness(index: Path, ids: tuple[str, str]) -> None:
     """What was read of it before hides nothing: one connection's pages in memory would serve it for ever."""
     items = index / "generations" / ids[0] / "items.sqlite"
