@@ -162,6 +162,11 @@ def _is_unready(address: str) -> bool:
     return False
 
 
+def _heed_ctrl_c() -> None:
+    """In the background of a script it is ignored, and children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_while_it_starts_it_ends_at_once_without_a_word(
@@ -170,11 +175,19 @@ def test_asked_to_stop_while_it_starts_it_ends_at_once_without_a_word(
     command = [sys.executable, "-m", "service", "--index", str(index), "--port", "0"]
     for after_seconds in (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.4):
         with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_heed_ctrl_c,
         ) as process:
-            time.sleep(after_seconds)
-            process.send_signal(stop)
-            told = process.communicate(timeout=20)[1]
+            try:
+                time.sleep(after_seconds)
+                process.send_signal(stop)
+                told = process.communicate(timeout=20)[1]
+            finally:
+                process.kill()
         assert process.returncode in (0, -stop, 128 + stop)  # the two others before the options are read
         assert "Traceback" not in told
         assert "terminate" not in told
