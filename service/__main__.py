@@ -123,7 +123,8 @@ def worker() -> FastAPI:
     from uvicorn.config import STARTUP_FAILURE
 
     from service.app import create_app, create_service
-    from service.server import spare_the_collector, take_memory
+    from service.garbage import spare_the_collector
+    from service.server import take_memory
     from service.watch import UNFIT
 
     start_logging(settings)
@@ -134,7 +135,7 @@ def worker() -> FastAPI:
         _fail(str(error), STARTUP_FAILURE, settings)
     app = create_app(settings, service, Path(os.environ[_COUNTS]))
     take_memory(settings.max_waiting)
-    spare_the_collector()
+    spare_the_collector(settings.max_waiting)
     return app
 
 

@@ -148,6 +148,11 @@ class Admission:
         return min(cost, self._pace.per_second * seconds)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is let in at the moment."""
+        return not self._tickets
+
+    @property
     def longest_wait_seconds(self) -> float:
         """How long what was let in may take together, for more to be let in."""
         return _WAITING_SHARE * self._deadline_seconds

@@ -24,6 +24,7 @@ from service.bookkeeper import ID_HEADER, Bookkeeper, Pattern
 from service.cross_site import RefuseCrossSite, served_names
 from service.door import Door
 from service.draining import draining
+from service.garbage import search_when_idle
 from service.head import AnswerHead
 from service.item_path import KeepEncodedSlashes
 from service.keys import load_keys
@@ -111,14 +112,18 @@ def create_app(settings: Settings, service: Service | None = None, shared: Path 
         keeper = service.keeper
         if keeper.holder.current is None:
             await anyio.to_thread.run_sync(keeper.start)
-        watching = asyncio.create_task(keeper.watch())
+        unasked = [
+            asyncio.create_task(keeper.watch()),
+            asyncio.create_task(search_when_idle(lambda: service.admission.is_idle)),
+        ]
         try:
             with draining(keeper.readiness, settings.drain_seconds):
                 yield {STATE: turnstile}
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in unasked:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await anyio.to_thread.run_sync(keeper.close)
             service.searcher.close()
             rate.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import os
@@ -15,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from indexer import store
 from service.app import create_app, create_service
 from service.connection import Connection
+from service.garbage import spare_the_collector
 from service.listener import BACKLOG, allow_many_connections, bind, ending_well, let_in
 from service.logs import event
 from service.settings import Settings
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 _USUAL_BODY_BYTES = 65_536
 _COPIES = 2  # as it was received, and as it is handed on
 _MOST_AT_HAND_BYTES = 30 << 20  # glibc treats no larger block so
-_NEW_OBJECTS = 10_000  # more than there were, before garbage is searched for
 _GRACE_SECONDS = 1.0  # what requests under way may take to end beyond their deadline, once the port is closed
 
 
@@ -38,7 +37,7 @@ def serve(settings: Settings) -> NoReturn:
     service.keeper.start()
     config = _config(settings, create_app(settings, service))
     take_memory(settings.max_waiting)
-    spare_the_collector()
+    spare_the_collector(settings.max_waiting)
     if service.keeper.holder.current is not None:
         described = _described(service.keeper.holder.current)
         address = let_in(listener, settings.host)
@@ -67,16 +66,6 @@ def serve_with_workers(settings: Settings, factory: str) -> bool:
     supervisor = Multiprocess(_config(settings, factory), [listener])
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
-
-
-def spare_the_collector() -> None:
-    """What is there when serving begins stays: with it Python's search for garbage holds all up for 30 ms
-    each time (100,000 objects; 0.02 ms without them). And it searches seldom, for it looks through all that
-    a thousand connections hold, too.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
 
 
 def take_memory(bodies: int) -> None:
