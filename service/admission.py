@@ -7,8 +7,9 @@ the rest is refused at once, with the time after which there will be room. Nothi
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from time import perf_counter
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from service.metrics import Metrics
 _HALF_LIFE_SECONDS = 3.0
 _SLOWEST = 0.05
 _WAITING_SHARE = 0.6  # of a deadline that may be spent waiting; the rest is for a pace that turns out slower
+_BODY_SECONDS = 0.5  # in which most have come
 
 
 class Busy(Exception):
@@ -66,6 +68,9 @@ class Ticket:
         self.cost = cost
 
 
+_place: ContextVar[object] = ContextVar("saysee_place", default=None)  # that of the query under way
+
+
 class Admission:
     """Bounded three ways: in requests, in bytes of bodies, in the seconds that what waits will take."""
 
@@ -77,18 +82,43 @@ class Admission:
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
         self._metrics = metrics
+        self._overloaded = metrics.turned_away.labels("overloaded")
         metrics.limits(max_waiting, self.longest_wait_seconds, deadline_seconds)
         self._tickets: set[Ticket] = set()
+        self._places: dict[object, float] = {}  # of queries on their way: until when; the oldest first
         self._cost = 0.0
         self._bytes = 0
         self._counted_until = 0.0
 
     def knock(self, before: int = 0) -> None:
         """Raise Overloaded when there is no room for anything: asked before a body is read, and with so many
-        others before it that were not let in yet.
+        others before it that have no place yet.
         """
-        if len(self._tickets) + before >= self._max_waiting or self._seconds(0) > self.longest_wait_seconds:
+        before += self._on_their_way()
+        if (
+            len(self._tickets) + before >= self._max_waiting
+            or self._seconds(before * self._least_cost()) > self.longest_wait_seconds
+        ):
             self._refuse(before=before)
+
+    @contextmanager
+    def place(self) -> Iterator[Callable[[], None]]:
+        """Whoever found room when it knocked is counted until it is admitted in this block, so that no others
+        are let in for the same room, to be refused late. To be told when it reads its body, which it has to
+        have soon: who sends little by little keeps nobody else out.
+        """
+        me = object()
+        self._places[me] = math.inf
+        token = _place.set(me)
+
+        def read() -> None:
+            self._places[me] = perf_counter() + _BODY_SECONDS
+
+        try:
+            yield read
+        finally:
+            _place.reset(token)
+            self._places.pop(me, None)
 
     def hold(self, size_bytes: int) -> None:
         """So many bytes of bodies more, or less, are in memory. Raises Overloaded when they are too many."""
@@ -99,8 +129,10 @@ class Admission:
     @asynccontextmanager
     async def admit(self, cost: float) -> AsyncIterator[Ticket]:
         """Room for work of this cost. Raises Overloaded, or Expired when the deadline cuts the block off."""
+        had_a_place = self._places.pop(_place.get(), None) is not None
         if self._tickets:
-            self.knock()
+            if not had_a_place:
+                self.knock()
             if self._seconds(cost) > self.longest_wait_seconds:
                 self._refuse(cost)
         ticket = Ticket(0.0)
@@ -157,6 +189,17 @@ class Admission:
         """How long what was let in may take together, for more to be let in."""
         return _WAITING_SHARE * self._deadline_seconds
 
+    def _on_their_way(self) -> int:
+        """How many have a place."""
+        now = perf_counter()
+        while self._places and self._places[oldest := next(iter(self._places))] < now:
+            del self._places[oldest]
+        return len(self._places)
+
+    def _least_cost(self) -> float:
+        """What a query costs at least, going by those that were let in."""
+        return min((ticket.cost for ticket in self._tickets), default=0.0)
+
     def _seconds(self, more: float) -> float:
         """How long all that was let in, and `more`, will take."""
         return (self._cost + more) / self._pace.per_second
@@ -169,7 +212,7 @@ class Admission:
         self._counted_until = now
 
     def _refuse(self, more: float = 0.0, before: int = 0) -> NoReturn:
-        self._metrics.turned_away.labels("overloaded").inc()
+        self._overloaded.inc()
         waiting = len(self._tickets) + before
         wait = "requests wait" if waiting > 1 else "request waits"
         raise Overloaded(

@@ -18,7 +18,7 @@ from indexer.cores import available_cores
 from indexer.media import MediaLimits
 from service import errors
 from service.admission import Admission, Pace
-from service.batching import Batcher
+from service.batching import Batcher, lanes_for
 from service.body_limit import BodyLimit
 from service.bookkeeper import ID_HEADER, Bookkeeper, Pattern
 from service.cross_site import RefuseCrossSite, served_names
@@ -83,9 +83,11 @@ def create_service(settings: Settings) -> Service:
         metrics=metrics,
     )
     traces = open_traces(_version())
-    batcher = Batcher(settings.batch_wait_ms / 1000, metrics, traces)
+    turns = Turns()
+    lanes = lanes_for(threads)
+    batcher = Batcher(settings.batch_wait_ms / 1000, metrics, traces, lanes=lanes, turns=turns)
     searcher = Searcher(keeper.holder, limits, threads, admission, batcher)
-    return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics, traces)
+    return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics, turns, traces)
 
 
 def create_app(settings: Settings, service: Service | None = None, shared: Path | None = None) -> FastAPI:
@@ -97,10 +99,8 @@ def create_app(settings: Settings, service: Service | None = None, shared: Path 
     rates = None if shared is None else shared / "rates.sqlite"
     rate = RateLimit(settings.rate_limit, settings.rate_burst, shared=rates)
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    turns = Turns()
     turnstile = Turnstile(
         service.admission,
-        turns,
         service.metrics,
         paths=[route.path for route in queries.router.routes if isinstance(route, Route)],
         headers=headers_everywhere(embeddable=bool(origins)),
@@ -159,7 +159,7 @@ def create_app(settings: Settings, service: Service | None = None, shared: Path 
         Door,
         keys=service.keys,
         admission=service.admission,
-        turns=turns,
+        turns=service.turns,
         rate=rate,
         metrics=service.metrics,
         refuse=errors.answer_refused,

@@ -29,9 +29,14 @@ from service.tracing import Traces
 from service.turns import Turns
 
 LANES = 2
-"""Runs at once: the second is made ready, searched and handed out while the model is at the first. Not less:
-what comes while an input runs where it was decoded takes the other one.
-"""
+"""Runs at once: the second is made ready, searched and handed out while the model is at the first."""
+
+
+def lanes_for(cores: int) -> int:
+    """On one or two cores the model has none to spare while a decoder and the event loop have work: a second
+    lane would only let them wait (as many answers, and half as many turns of the loop of 12 ms with one).
+    """
+    return LANES if cores > 2 else 1
 
 
 @dataclass(eq=False)
@@ -48,19 +53,29 @@ class Coming:
 
 class Batcher:
     """Asked on one event loop. A lane is a thread that takes run after run by itself: however much the loop
-    has to do, the model is kept busy.
+    has to do, the model is kept busy. Answers are handed out in `turns`, which others may take, too.
     """
 
-    def __init__(self, wait_seconds: float, metrics: Metrics, traces: Traces | None = None) -> None:
+    def __init__(
+        self,
+        wait_seconds: float,
+        metrics: Metrics,
+        traces: Traces | None = None,
+        *,
+        lanes: int = LANES,
+        turns: Turns | None = None,
+    ) -> None:
+        self.lanes = lanes
         self._wait_seconds = wait_seconds
         self._metrics = metrics
         self._traces = traces
-        self._crew = Crew(LANES, "lane")
-        self._turns = Turns()
-        self._changed = threading.Condition()  # holds the three below together
+        self._crew = Crew(lanes, "lane")
+        self._turns = turns or Turns()
+        self._changed = threading.Condition()  # holds the four below together
         self._waiting: list[Waiting] = []
         self._coming: set[Coming] = set()
-        self._lanes = 0  # at work
+        self._at_work = 0  # of the lanes
+        self._is_one_alone = False  # an input runs where it was decoded
 
     @contextmanager
     def coming(self) -> Iterator[Coming]:
@@ -90,9 +105,9 @@ class Batcher:
         with self._changed:
             self._waiting.append(coming.arrived(encoder, media, sought))
             self._changed.notify_all()
-            if self._lanes == LANES:
+            if self._at_work == self.lanes:
                 return coming.answer
-            self._lanes += 1
+            self._at_work += 1
         self._crew.run(self._run_lane)
         return coming.answer
 
@@ -112,18 +127,18 @@ class Batcher:
             if not self._has_no_company(coming) or one.is_too_late():
                 return None
             self._coming.clear()  # nobody is to wait for it
-            self._lanes += 1
+            self._is_one_alone = True
         try:
             result = self._run([one])[0]
         finally:
             with self._changed:
-                self._lanes -= 1
+                self._is_one_alone = False
         if isinstance(result, Exception):
             raise result
         return result
 
     def _has_no_company(self, coming: Coming) -> bool:
-        return self._coming == {coming} and not self._lanes
+        return self._coming == {coming} and not self._at_work and not self._is_one_alone
 
     def _run_lane(self) -> None:
         """Run after run until nothing waits."""
@@ -145,7 +160,7 @@ class Batcher:
                 batch = self._next()
             finally:
                 if not batch:
-                    self._lanes -= 1
+                    self._at_work -= 1
             return batch
 
     def _run(self, batch: list[Waiting]) -> list[Encoded | Exception]:

@@ -62,7 +62,7 @@ class Door:
             current().key = key.name if key is not None else None
             if is_query:
                 client = _network(scope) if key is None else key.sha256.hex()
-                self._admission.knock(len(self._turns))
+                self._admission.knock()
                 self._rate.take(client)
                 scope["saysee.owe"] = partial(self._rate.owe, client)
         except (KeyMissing, KeyRefused, TooFast, Overloaded) as refused:
@@ -74,9 +74,6 @@ class Door:
         if not is_query:
             await self._app(scope, receive, send)
             return
-        came = perf_counter()
-        await self._turns.mine()
-        current().waited_seconds = perf_counter() - came
         held = 0
 
         async def counted() -> Message:
@@ -87,10 +84,15 @@ class Door:
             self._admission.hold(size)
             return message
 
-        try:
-            await self._app(scope, counted, send)
-        finally:
-            self._admission.hold(-held)
+        with self._admission.place() as read:
+            came = perf_counter()
+            await self._turns.mine()
+            current().waited_seconds = perf_counter() - came
+            read()
+            try:
+                await self._app(scope, counted, send)
+            finally:
+                self._admission.hold(-held)
 
 
 def _network(scope: Scope) -> str:

@@ -27,7 +27,9 @@ def spare_the_collector(max_waiting: int) -> None:
 
 async def search_when_idle(is_idle: Callable[[], bool], look_seconds: float = _LOOK_SECONDS) -> None:
     """For ever; cancel it to end it. Not where nothing was set aside before: there a search takes long."""
-    while gc.get_freeze_count():
+    if not gc.get_freeze_count():  # asked once: it counts them one by one, for 10 ms
+        return
+    while True:
         await asyncio.sleep(look_seconds)
         if gc.get_count()[0] > _WORTH_A_SEARCH and is_idle():
             gc.collect()

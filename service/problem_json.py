@@ -11,6 +11,7 @@ from starlette.responses import Response
 from service.problems import Problem
 
 _TYPE = "application/problem+json"
+_dumped = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def problem_json(
@@ -46,7 +47,3 @@ def problem_bytes(
     )
     more = b"".join(b"%b: %b\r\n" % header for header in headers)
     return head.encode() + more + b"\r\n" + body
-
-
-def _dumped(told: Mapping[str, object]) -> str:
-    return json.dumps(told, ensure_ascii=False)

@@ -25,10 +25,6 @@ class Turns:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_began: float | None = None  # None while there is nothing to do
 
-    def __len__(self) -> int:
-        """How many things wait for a turn."""
-        return len(self._line)
-
     def add(self, what: Callable[[], None]) -> None:
         """On the loop: it is done at once, unless another thing was in this turn."""
         loop = asyncio.get_running_loop()

@@ -17,7 +17,6 @@ from service.logs import event
 from service.metrics import Metrics
 from service.problem_json import problem_bytes
 from service.problems import PROBLEMS
-from service.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,6 @@ class Turnstile:
     def __init__(
         self,
         admission: Admission,
-        turns: Turns,
         metrics: Metrics,
         *,
         paths: Sequence[str],
@@ -47,19 +45,20 @@ class Turnstile:
         others_may_ask: bool,
     ) -> None:
         self._admission = admission
-        self._turns = turns
-        self._metrics = metrics
         self._paths = {path.encode(): path for path in paths}
+        status = str(_PROBLEM.status)
+        self._counts = {path: metrics.requests.labels(path, "POST", status) for path in paths}
+        self._problems = metrics.problems.labels(_PROBLEM.name)
         self._headers = (*headers, (b"vary", b"Origin")) if others_may_ask else headers
         self._others_may_ask = others_may_ask
-        self._passed = 0  # in this turn of the loop: what they ask for is counted in the next
+        self._passed = 0  # in this turn of the loop: in the next they have a place
         self._untold = 0
 
     def refuses(self, path: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """The answer to a POST for which there is no room; None for what the app is to answer."""
         try:
             if path in self._paths:
-                self._admission.knock(self._passed + len(self._turns))
+                self._admission.knock(self._passed)
                 self._pass()
             return None
         except Overloaded as refused:
@@ -84,8 +83,8 @@ class Turnstile:
         self._passed = 0
 
     def _count(self, path: str) -> None:
-        self._metrics.requests.labels(path, "POST", str(_PROBLEM.status)).inc()
-        self._metrics.problems.labels(_PROBLEM.name).inc()
+        self._counts[path].inc()
+        self._problems.inc()
         self._untold += 1
         if self._untold == 1:
             asyncio.get_running_loop().call_later(_TOLD_EVERY_SECONDS, self._tell)

@@ -15,6 +15,7 @@ from service.metrics import Metrics
 from service.search import Searcher
 from service.settings import Settings
 from service.tracing import Traces
+from service.turns import Turns
 from service.watch import Keeper
 
 
@@ -29,6 +30,7 @@ class Service:
     searcher: Searcher
     admission: Admission
     metrics: Metrics
+    turns: Turns
     traces: Traces | None
 
 

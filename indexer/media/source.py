@@ -14,6 +14,7 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
 from indexer.media.errors import MediaError
 from indexer.media.sniff import AAC, FLAC, MP3, MP4, OGG, WAV, WEBM, MediaType, audio_start
@@ -153,6 +154,7 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
     source = Source()
     enough_seconds = spec.max_seconds + _MARGIN_SECONDS
     last_pts: int | None = None
+    reached: Packet[AudioStream] | None = None
     try:
         for number, packet in enumerate(container.demux(stream)):
             if number > limits.max_source_seconds * _PACKETS_PER_SECOND:
@@ -175,11 +177,13 @@ def _walk(container: InputContainer, stream: AudioStream, spec: MediaSpec, limit
                 source.uncoded_seconds += float((packet.pts - last_pts) * packet.time_base)
             last_pts = packet.pts if packet.pts is not None else last_pts
             if packet.pts is not None and packet.duration:
-                source.reached_seconds = float((packet.pts + packet.duration) * packet.time_base)
+                reached = packet
             if source.seconds > limits.max_source_seconds:
                 _refuse_long(limits)
     except av.error.FFmpegError:
         source.bad_packets += 1  # the container breaks off; what was decoded before stands
+    if reached is not None and reached.pts is not None and reached.duration is not None:
+        source.reached_seconds = float((reached.pts + reached.duration) * reached.time_base)
     return source
 
 

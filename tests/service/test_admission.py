@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,6 +77,73 @@ def test_no_more_than_so_many_and_no_more_bytes_than_so_many() -> None:
             door.hold(200)
         door.hold(-1_100)
         door.hold(1_000)
+
+    run_async(test)
+
+
+def test_who_has_a_place_is_let_in_before_who_comes_later_and_gives_it_up_by_being_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        door, _ = admission(most=2)
+        with door.place() as first, door.place():
+            with pytest.raises(Overloaded, match="2 requests wait"):
+                door.knock()
+            async with door.admit(0.1):  # by the one that came last: a place is counted once, as one thing
+                with pytest.raises(Overloaded):
+                    door.knock()
+            door.knock()  # for one is done
+            first()
+            with door.place(), pytest.raises(Overloaded):
+                door.knock()
+            monkeypatch.setattr("service.admission.perf_counter", lambda: time.perf_counter() + 10)
+            with door.place():
+                door.knock()  # who sends little by little keeps nobody else out
+        door.knock(1)
+        with pytest.raises(Overloaded):
+            door.knock(2)
+
+    run_async(test)
+
+
+def test_places_count_for_the_least_that_a_query_costs() -> None:
+    async def test() -> None:
+        door, _ = admission()  # sixty seconds of speech may wait
+        with door.place(), door.place():
+            door.knock()  # nothing tells yet what they cost
+        async with door.admit(19), door.admit(39):
+            door.knock()
+            with door.place(), pytest.raises(Overloaded):
+                door.knock()
+        async with door.admit(40), door.admit(4.5):
+            with door.place(), door.place(), door.place():
+                door.knock()
+                with door.place(), pytest.raises(Overloaded):
+                    door.knock()
+
+    run_async(test)
+
+
+def test_a_place_is_kept_for_a_query_whatever_comes_meanwhile() -> None:
+    async def test() -> None:
+        door, _ = admission(most=1)
+
+        async def query(may_go: asyncio.Event) -> None:
+            door.knock()
+            with door.place():
+                await may_go.wait()
+                async with door.admit(0.1):
+                    pass
+
+        may_go = asyncio.Event()
+        asked = asyncio.create_task(query(may_go))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            with pytest.raises(Overloaded):
+                door.knock()
+        may_go.set()
+        await asked
+        door.knock()
 
     run_async(test)
 

@@ -77,7 +77,7 @@ def batcher_and(encoder: FakeEncoder, wait_seconds: float = 0.0) -> Callable[...
 async def until_idle(batcher: Batcher) -> None:
     """A lane that has handed out its last run looks once more before it ends."""
     ends = time.monotonic() + LONG
-    while batcher._lanes:
+    while batcher._at_work:
         assert time.monotonic() < ends
         await asyncio.sleep(0.001)
 
@@ -204,10 +204,11 @@ def test_what_is_alone_runs_in_the_thread_that_has_it_and_what_has_company_does_
     run_async(test)
 
 
-def test_who_comes_while_one_runs_alone_has_a_lane_and_the_fault_of_one_is_its_own() -> None:
+@pytest.mark.parametrize("lanes", [1, LANES])
+def test_who_comes_while_one_runs_alone_has_a_lane_and_the_fault_of_one_is_its_own(lanes: int) -> None:
     async def test() -> None:
         encoder = FakeEncoder()
-        batcher = Batcher(LONG, Metrics())
+        batcher = Batcher(LONG, Metrics(), lanes=lanes)
         encoder.open.clear()
         with batcher.coming() as alone:
             running = asyncio.create_task(
@@ -217,7 +218,7 @@ def test_who_comes_while_one_runs_alone_has_a_lane_and_the_fault_of_one_is_its_o
             with batcher.coming() as second:
                 assert batcher.at_once(second, cast(Encoder, encoder), clip(2), None) is None
             answer = batcher.submit(cast(Encoder, encoder), clip(2))
-            await until_runs(encoder, LANES)
+            await until_runs(encoder, 2)
             encoder.open.set()
             assert values([await answer]) == [2.0]
             with pytest.raises(EncoderError):

@@ -48,11 +48,11 @@ def begun_at(count: int, cancelled: Sequence[int] = (), spacing_seconds: float =
 
         tasks = [asyncio.create_task(one(number)) for number in range(count)]
         await asyncio.sleep(0)
-        assert len(turns) == count - 1
+        assert len(turns._line) == count - 1
         for number in cancelled:
             tasks[number].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert len(turns) == 0
+        assert len(turns._line) == 0
 
     run_async(test)
     return begun
@@ -181,8 +181,8 @@ def test_another_loop_begins_anew() -> None:
     async def leave_one_waiting() -> None:
         turns.add(lambda: None)
         turns.add(lambda: None)
-        assert len(turns) == 1
+        assert len(turns._line) == 1
 
     run_async(leave_one_waiting)
     run_async(turns.mine)
-    assert len(turns) == 0
+    assert len(turns._line) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -14,7 +15,6 @@ from fastapi import FastAPI
 
 from service.app import create_app, create_service
 from service.settings import Settings
-from service.turns import Turns
 from service.turnstile import Turnstile
 from tests.fixtures.live_server import live_server
 from tests.fixtures.media_bytes import make_wav
@@ -175,23 +175,28 @@ def test_no_more_pass_in_a_turn_than_there_is_room_for(index: Path) -> None:
     assert set(statuses) == {200, 503}
 
 
-def test_those_who_wait_for_a_turn_take_up_room(index: Path) -> None:
-    service = create_service(Settings(index=index, max_waiting=3))
-
-    def refuses(waiting: int) -> bool:
-        turns = Turns()
-        turns._line.extend([lambda: None] * waiting)
-        turnstile = Turnstile(
-            service.admission,
-            turns,
-            service.metrics,
-            paths=["/v1/search/images"],
-            headers=[],
-            others_may_ask=False,
-        )
-        return turnstile.refuses(b"/v1/search/images", []) is not None
+def test_those_on_their_way_take_up_room(index: Path) -> None:
+    service = create_service(Settings(index=index, max_waiting=5))
 
     async def test() -> None:
-        assert [refuses(waiting) for waiting in range(5)] == [False, False, False, True, True]
+        turnstile = Turnstile(
+            service.admission, service.metrics, paths=["/v1/search/images"], headers=[], others_may_ask=False
+        )
+
+        def refuses() -> bool:
+            return turnstile.refuses(b"/v1/search/images", []) is not None
+
+        with service.admission.place(), service.admission.place():
+            assert [refuses() for _ in range(5)] == [
+                False,
+                False,
+                False,
+                True,
+                True,
+            ]  # in one turn of the loop
+            await asyncio.sleep(0)
+            assert [refuses() for _ in range(4)] == [False, False, False, True]
+        await asyncio.sleep(0)
+        assert [refuses() for _ in range(6)] == [False] * 5 + [True]
 
     run_async(test)
