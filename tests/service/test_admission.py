@@ -115,6 +115,7 @@ def test_places_count_for_the_least_that_a_query_costs() -> None:
             door.knock()
             with door.place(), pytest.raises(Overloaded):
                 door.knock()
+        door, _ = admission()
         async with door.admit(40), door.admit(4.5):
             with door.place(), door.place(), door.place():
                 door.knock()
