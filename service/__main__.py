@@ -123,8 +123,7 @@ def worker() -> FastAPI:
     from uvicorn.config import STARTUP_FAILURE
 
     from service.app import create_app, create_service
-    from service.garbage import spare_the_collector
-    from service.server import take_memory
+    from service.server import make_ready
     from service.watch import UNFIT
 
     start_logging(settings)
@@ -134,8 +133,7 @@ def worker() -> FastAPI:
     except UNFIT as error:
         _fail(str(error), STARTUP_FAILURE, settings)
     app = create_app(settings, service, Path(os.environ[_COUNTS]))
-    take_memory(settings.max_waiting)
-    spare_the_collector(settings.max_waiting)
+    make_ready(app, settings)
     return app
 
 

@@ -8,6 +8,7 @@ import os
 from typing import NoReturn
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -35,9 +36,9 @@ def serve(settings: Settings) -> NoReturn:
     listener = bind(settings.host, settings.port)
     service = create_service(settings)
     service.keeper.start()
-    config = _config(settings, create_app(settings, service))
-    take_memory(settings.max_waiting)
-    spare_the_collector(settings.max_waiting)
+    app = create_app(settings, service)
+    make_ready(app, settings)
+    config = _config(settings, app)
     if service.keeper.holder.current is not None:
         described = _described(service.keeper.holder.current)
         address = let_in(listener, settings.host)
@@ -66,6 +67,13 @@ def serve_with_workers(settings: Settings, factory: str) -> bool:
     supervisor = Multiprocess(_config(settings, factory), [listener])
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+
+
+def make_ready(app: FastAPI, settings: Settings) -> None:
+    """Do before anybody asks what the first clients would have to wait for."""
+    app.openapi()  # with the routes, which FastAPI makes when they are looked through first: 40 ms, and 50
+    take_memory(settings.max_waiting)
+    spare_the_collector(settings.max_waiting)
 
 
 def take_memory(bodies: int) -> None:

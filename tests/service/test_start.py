@@ -558,6 +558,32 @@ print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])
     assert done.stdout.split() == ["3", "5"], done.stderr
 
 
+def test_no_client_waits_for_fastapi_to_make_its_routes(index: Path) -> None:
+    program = f"""
+import gc
+from service.app import create_app
+from service.server import make_ready
+from service.settings import Settings
+
+settings = Settings(index={str(index)!r}, threads=1, max_waiting=2)
+app = create_app(settings)
+made = []
+app.openapi = lambda openapi=app.openapi: made.append(len(openapi()["paths"]))
+make_ready(app, settings)
+print(len(made), made[0] > 10, gc.get_freeze_count() > 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["1", "True", "True"], done.stderr
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is kept is up to the C library")
 def test_a_full_queue_of_bodies_finds_its_memory_touched() -> None:
     program = """
