@@ -21,7 +21,7 @@ from service.metrics import Metrics
 _HALF_LIFE_SECONDS = 3.0
 _SLOWEST = 0.05
 _WAITING_SHARE = 0.6  # of a deadline that may be spent waiting; the rest is for a pace that turns out slower
-_BODY_SECONDS = 0.5  # in which most have come
+_BODY_SECONDS = 0.1  # in which most have come
 
 
 class Busy(Exception):
@@ -95,17 +95,15 @@ class Admission:
         others before it that have no place yet.
         """
         before += self._on_their_way()
-        if (
-            len(self._tickets) + before >= self._max_waiting
-            or self._seconds(before * self._least_cost()) > self.longest_wait_seconds
-        ):
+        if len(self._tickets) + before >= self._max_waiting or self._seconds(0) > self.longest_wait_seconds:
             self._refuse(before=before)
 
     @contextmanager
     def place(self) -> Iterator[Callable[[], None]]:
         """Whoever found room when it knocked is counted until it is admitted in this block, so that no others
-        are let in for the same room, to be refused late. To be told when it reads its body, which it has to
-        have soon: who sends little by little keeps nobody else out.
+        are let in for the same room, to be refused late. What it gives is called when the body is read: from
+        then on it counts no longer than most bodies take, for one that comes little by little keeps nobody
+        out.
         """
         me = object()
         self._places[me] = math.inf
@@ -117,8 +115,8 @@ class Admission:
         try:
             yield read
         finally:
-            _place.reset(token)
             self._places.pop(me, None)
+            _place.reset(token)
 
     def hold(self, size_bytes: int) -> None:
         """So many bytes of bodies more, or less, are in memory. Raises Overloaded when they are too many."""
@@ -129,12 +127,10 @@ class Admission:
     @asynccontextmanager
     async def admit(self, cost: float) -> AsyncIterator[Ticket]:
         """Room for work of this cost. Raises Overloaded, or Expired when the deadline cuts the block off."""
-        had_a_place = self._places.pop(_place.get(), None) is not None
-        if self._tickets:
-            if not had_a_place:
-                self.knock()
-            if self._seconds(cost) > self.longest_wait_seconds:
-                self._refuse(cost)
+        self._places.pop(_place.get(), None)
+        is_full = len(self._tickets) >= self._max_waiting  # others on their way do not go first
+        if is_full or (self._tickets and self._seconds(cost) > self.longest_wait_seconds):
+            self._refuse(cost)
         ticket = Ticket(0.0)
         self._count()
         self._tickets.add(ticket)
@@ -181,8 +177,8 @@ class Admission:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is let in at the moment."""
-        return not self._tickets
+        """Whether nothing is let in at the moment, nor on its way."""
+        return not self._tickets and not self._places
 
     @property
     def longest_wait_seconds(self) -> float:
@@ -195,10 +191,6 @@ class Admission:
         while self._places and self._places[oldest := next(iter(self._places))] < now:
             del self._places[oldest]
         return len(self._places)
-
-    def _least_cost(self) -> float:
-        """What a query costs at least, going by those that were let in."""
-        return min((ticket.cost for ticket in self._tickets), default=0.0)
 
     def _seconds(self, more: float) -> float:
         """How long all that was let in, and `more`, will take."""

@@ -18,7 +18,7 @@ from indexer.cores import available_cores
 from indexer.media import MediaLimits
 from service import errors
 from service.admission import Admission, Pace
-from service.batching import Batcher, lanes_for
+from service.batching import Batcher
 from service.body_limit import BodyLimit
 from service.bookkeeper import ID_HEADER, Bookkeeper, Pattern
 from service.cross_site import RefuseCrossSite, served_names
@@ -84,8 +84,7 @@ def create_service(settings: Settings) -> Service:
     )
     traces = open_traces(_version())
     turns = Turns()
-    lanes = lanes_for(threads)
-    batcher = Batcher(settings.batch_wait_ms / 1000, metrics, traces, lanes=lanes, turns=turns)
+    batcher = Batcher(settings.batch_wait_ms / 1000, metrics, traces, turns)
     searcher = Searcher(keeper.holder, limits, threads, admission, batcher)
     return Service(settings, limits, load_keys(settings), keeper, searcher, admission, metrics, turns, traces)
 

@@ -29,14 +29,7 @@ from service.tracing import Traces
 from service.turns import Turns
 
 LANES = 2
-"""Runs at once: the second is made ready, searched and handed out while the model is at the first."""
-
-
-def lanes_for(cores: int) -> int:
-    """On one or two cores the model has none to spare while a decoder and the event loop have work: a second
-    lane would only let them wait (as many answers, and half as many turns of the loop of 12 ms with one).
-    """
-    return LANES if cores > 2 else 1
+"""Runs at once, at most: the second is made ready, searched and handed out while the model is at the first."""
 
 
 @dataclass(eq=False)
@@ -61,15 +54,12 @@ class Batcher:
         wait_seconds: float,
         metrics: Metrics,
         traces: Traces | None = None,
-        *,
-        lanes: int = LANES,
         turns: Turns | None = None,
     ) -> None:
-        self.lanes = lanes
         self._wait_seconds = wait_seconds
         self._metrics = metrics
         self._traces = traces
-        self._crew = Crew(lanes, "lane")
+        self._crew = Crew(LANES, "lane")
         self._turns = turns or Turns()
         self._changed = threading.Condition()  # holds the four below together
         self._waiting: list[Waiting] = []
@@ -95,17 +85,17 @@ class Batcher:
         self._crew.close()
 
     def submit(
-        self, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None = None
+        self, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None = None, lanes: int = LANES
     ) -> asyncio.Future[Encoded]:
         """The vector of one input and what is sought with it, to be awaited in the calling task: cancelled
-        with it, or past its deadline, the input is not encoded. Raises what the encoder raises for this one,
-        or the search.
+        with it, or past its deadline, the input is not encoded. For its sake no more than so many lanes are
+        at work at once. Raises what the encoder raises for this one, or the search.
         """
         coming = _coming()
         with self._changed:
             self._waiting.append(coming.arrived(encoder, media, sought))
             self._changed.notify_all()
-            if self._at_work == self.lanes:
+            if self._at_work >= max(1, lanes - self._is_one_alone):
                 return coming.answer
             self._at_work += 1
         self._crew.run(self._run_lane)

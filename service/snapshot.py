@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from indexer.bundle import Golden
 from indexer.encoder import Encoder
 from indexer.media import MediaSpec
+from indexer.session import CPU
 from indexer.store import Generation
 from service.account import current
 from service.costs import Prices
@@ -40,6 +41,11 @@ class Snapshot:
     @property
     def id(self) -> str:
         return self.generation.id
+
+    @property
+    def waits_elsewhere(self) -> bool:
+        """Whether a query is for a good part on no core of ours: on a GPU, or asking a Milvus."""
+        return self.encoder.provider != CPU or self.generation.manifest.milvus is not None
 
     @property
     def media(self) -> MediaSpec:

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from indexer.media import MediaLimits, Pixels, Waveform, decode_image, decode_speech, sniff
 from service.account import current
-from service.batching import Batcher
+from service.batching import LANES, Batcher
 from service.crew import Crew
 from service.snapshot import Snapshot
 from service.stages import Stages
@@ -16,6 +16,12 @@ LARGE_BYTES = 200_000
 """From here on decoding is work for libraries that let Python go on meanwhile: pictures of a camera, long
 recordings. Below, Python itself is in it so often that a second decoder on two cores gains nothing (179 clips
 a second and 182, 328 pictures and 323) and, with ten times too many queries, a refusal took 4.6 ms, not 1.4.
+"""
+
+
+_SPARE_CORES = 2
+"""More than these, and one is left for a second run of the model. Where none is, it only keeps the decoder and
+the event loop from theirs.
 """
 
 
@@ -46,7 +52,8 @@ class Way:
         self, stages: Stages, media: Waveform | Pixels, snapshot: Snapshot, sought: Sought | None = None
     ) -> Encoded:
         """The vector, and what is sought with it."""
-        encoded = await self._batcher.submit(snapshot.encoder, media, sought)
+        lanes = LANES if self._cores > _SPARE_CORES or snapshot.waits_elsewhere else 1
+        encoded = await self._batcher.submit(snapshot.encoder, media, sought, lanes)
         _note(stages, encoded)
         return encoded
 

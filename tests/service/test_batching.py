@@ -208,7 +208,7 @@ def test_what_is_alone_runs_in_the_thread_that_has_it_and_what_has_company_does_
 def test_who_comes_while_one_runs_alone_has_a_lane_and_the_fault_of_one_is_its_own(lanes: int) -> None:
     async def test() -> None:
         encoder = FakeEncoder()
-        batcher = Batcher(LONG, Metrics(), lanes=lanes)
+        batcher = Batcher(LONG, Metrics())
         encoder.open.clear()
         with batcher.coming() as alone:
             running = asyncio.create_task(
@@ -217,10 +217,13 @@ def test_who_comes_while_one_runs_alone_has_a_lane_and_the_fault_of_one_is_its_o
             await until_runs(encoder, 1)
             with batcher.coming() as second:
                 assert batcher.at_once(second, cast(Encoder, encoder), clip(2), None) is None
-            answer = batcher.submit(cast(Encoder, encoder), clip(2))
+            answer = batcher.submit(cast(Encoder, encoder), clip(2), None, lanes)
+            later = batcher.submit(cast(Encoder, encoder), picture(4), None, lanes)
             await until_runs(encoder, 2)
+            await asyncio.sleep(0.05)
+            assert len(encoder.runs) == 2, "not more runs at once than lanes, but for the only one"
             encoder.open.set()
-            assert values([await answer]) == [2.0]
+            assert values(await asyncio.gather(answer, later)) == [2.0, 4.0]
             with pytest.raises(EncoderError):
                 await running
         await until_idle(batcher)  # the lane that failed is free, too

@@ -5,6 +5,7 @@ Who is turned away learns it at once, who is let in is answered, who hangs up is
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,6 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from service.app import create_app
-from service.batching import LANES
 from service.settings import Settings
 from tests.fixtures.encoded import raw_png
 from tests.fixtures.live_server import live_server
@@ -36,6 +36,9 @@ class SlowModel:
 
     open: threading.Event = field(default_factory=threading.Event)
     inputs: int = 0
+
+
+AT_ONCE = 2  # runs on two cores: of what came alone, where it was decoded, and of the rest, in the one lane
 
 
 @contextmanager
@@ -183,18 +186,18 @@ def test_the_deadline_passes(index: Path) -> None:
         while ask(port).status != 200:  # a busy machine may miss so short a deadline again
             asked += 1
             assert time.monotonic() < patient_until
-        assert model.inputs <= LANES + asked  # what was running; the rest was dropped before its turn
+        assert model.inputs <= AT_ONCE + asked  # what was running; the rest was dropped before its turn
 
 
 def test_a_client_that_hangs_up_is_forgotten(index: Path) -> None:
     with serving(index) as (port, app, model):
         model.open.clear()
         connections = []
-        for number in range(LANES + 4):
+        for number in range(AT_ONCE + 4):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
             connection.request("POST", "/v1/search/images", CLIP)
             connections.append(connection)
-            if number < LANES:  # one in each lane, where it stays: from then on nothing can begin
+            if number < AT_ONCE:  # where it stays: from then on nothing can begin
                 until(lambda: model.inputs == len(connections))
         until(lambda: len(app.state.service.searcher._way._batcher._waiting) == 4)
         for connection in connections:
@@ -202,8 +205,39 @@ def test_a_client_that_hangs_up_is_forgotten(index: Path) -> None:
         until(lambda: at_work(app) == 0)
         model.open.set()
         assert ask(port).status == 200
-        assert model.inputs == LANES + 1
+        assert model.inputs == AT_ONCE + 1
         until(lambda: app.state.service.keeper.holder._readers == {})
+
+
+def test_heads_without_their_bodies_keep_others_out_for_no_longer_than_a_body_takes(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.admission._BODY_SECONDS", 1.0)
+    with (
+        serving(index, max_waiting=1) as (port, app, _),
+        socket.create_connection(("127.0.0.1", port)) as slow,
+    ):
+        admission = app.state.service.admission
+        head = f"POST /v1/search/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(CLIP)}\r\n\r\n"
+        slow.sendall(head.encode())
+        until(lambda: len(admission._places) == 1)
+        assert ask(port).status == 503
+        until(lambda: admission._on_their_way() == 0)
+        assert ask(port).status == 200
+        slow.sendall(CLIP)
+        assert slow.recv(12) == b"HTTP/1.1 200"
+        with socket.create_connection(("127.0.0.1", port)) as gone:
+            gone.sendall(head.encode())
+            until(lambda: len(admission._places) == 1)
+        until(lambda: len(admission._places) == 0)
+        assert admission.is_idle
+
+
+def test_queries_begin_and_get_their_answers_in_one_line(index: Path) -> None:
+    with serving(index) as (_, app, _):
+        service = app.state.service
+        (at_the_door,) = [layer.kwargs["turns"] for layer in app.user_middleware if "turns" in layer.kwargs]
+        assert service.searcher._way._batcher._turns is service.turns is at_the_door
 
 
 def test_bodies_are_bounded_together(index: Path) -> None:
@@ -269,7 +303,7 @@ def test_queries_at_the_same_time_share_runs_and_get_their_own_answers(index: Pa
     with serving(index, deadline_seconds=PATIENCE_SECONDS) as (port, app, model):
         model.open.clear()
         lone: list[tuple[list[threading.Thread], list[Answer]]] = []
-        while len(lone) < LANES:  # one for each lane
+        while len(lone) < AT_ONCE:
             lone.append(at_once(port, 1))
             until(lambda: model.inputs == len(lone))
         several = [at_once(port, 3, data=make_png(n), path="/v1/embeddings") for n in (1, 2)]

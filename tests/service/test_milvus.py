@@ -55,12 +55,14 @@ def test_it_answers_as_from_files_and_swaps_between_the_two(
     in_files = add_generation(index, tiny_bundle, corpus)
     in_milvus = add_generation(index, tiny_bundle, corpus, promote=False, vectors=milvus_uri)
     settings = Settings(index=index, threads=2, operator_key=SecretStr(OPERATOR_KEY))
-    with LocalClient(create_app(settings), raise_server_exceptions=False) as client:
+    app = create_app(settings)
+    with LocalClient(app, raise_server_exceptions=False) as client:
         expected = _asked(client)
         for generation in (in_milvus, in_files, in_milvus):
             swapped = client.post(f"/v1/index/promote?generation={generation}", headers=OPERATOR)
             assert swapped.status_code == 200, swapped.text
             assert client.get("/v1/index").json()["generation"] == generation
+            assert app.state.service.keeper.holder.current.waits_elsewhere == (generation == in_milvus)
             assert _asked(client) == expected
         assert client.post("/v1/index/rollback", headers=OPERATOR).json()["generation"] == in_files
 

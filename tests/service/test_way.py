@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from indexer.encoder import Encoder
 from indexer.media import MediaLimits, MediaSpec, Pixels, Waveform, decode_speech
 from indexer.store import Generation, Hit
 from service.batching import Batcher
@@ -55,8 +56,9 @@ class FakeSnapshot:
 
     media = MediaSpec()
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, waits_elsewhere: bool = False) -> None:
         self.encoder = model
+        self.waits_elsewhere = waits_elsewhere
 
 
 async def ask(way: Way, model: Model, stages: Stages) -> Encoded | None:
@@ -83,6 +85,32 @@ def test_a_query_stays_on_its_thread_if_it_is_alone_and_the_thread_is_not_the_on
         assert all(name.startswith("decoder") for name in model.threads)
 
     run_async(test)
+
+
+@pytest.mark.parametrize(
+    ("cores", "waits_elsewhere", "lanes"), [(1, False, 1), (2, False, 1), (3, False, 2), (2, True, 2)]
+)
+def test_the_model_runs_twice_at_once_where_a_second_run_finds_a_core(
+    cores: int, waits_elsewhere: bool, lanes: int
+) -> None:
+    asked: list[int] = []
+
+    class Noting(Batcher):
+        def submit(
+            self, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None = None, lanes: int = 0
+        ) -> asyncio.Future[Encoded]:
+            asked.append(lanes)
+            return super().submit(encoder, media, sought, lanes)
+
+    async def test() -> None:
+        way = Way(MediaLimits(), cores, Noting(0.0, Metrics()))
+        snapshot = cast(Snapshot, FakeSnapshot(Model(), waits_elsewhere))
+        media = await way.decode(Stages(), CLIP, snapshot)
+        await way.encode(Stages(), media, snapshot)
+        way.close()
+
+    run_async(test)
+    assert asked == [lanes]
 
 
 @pytest.mark.parametrize("has_company", [False, True])
