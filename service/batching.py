@@ -29,7 +29,7 @@ from service.tracing import Traces
 from service.turns import Turns
 
 LANES = 2
-"""Runs at once, at most: the second is made ready, searched and handed out while the model is at the first."""
+"""Runs at once, at most: one is made ready, searched and handed out while the model is at the other."""
 
 
 @dataclass(eq=False)

@@ -20,8 +20,8 @@ a second and 182, 328 pictures and 323) and, with ten times too many queries, a 
 
 
 _SPARE_CORES = 2
-"""More than these, and one is left for a second run of the model. Where none is, it only keeps the decoder and
-the event loop from theirs.
+"""Of more than these one is left for a second run of the model. Where none is, that only keeps the decoder
+and the event loop from theirs.
 """
 
 
