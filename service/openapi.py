@@ -22,7 +22,7 @@ _READ_KEY = {"type": "http", "scheme": "bearer", "description": "A read or opera
 
 
 def describe(app: FastAPI, *, reading_is_open: bool) -> None:
-    """Make the app give this document, made once when it is first asked for.
+    """Make the app give this document, made once: before serving begins, or when it is first asked for.
 
     Where reading is open a key may be sent and none is needed; OpenAPI says so by an empty requirement.
     """
