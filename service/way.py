@@ -18,7 +18,6 @@ recordings. Below, Python itself is in it so often that a second decoder on two 
 a second and 182, 328 pictures and 323) and, with ten times too many queries, a refusal took 4.6 ms, not 1.4.
 """
 
-
 _SPARE_CORES = 2
 """Of more than these one is left for a second run of the model. Where none is, that only keeps the decoder
 and the event loop from theirs.

@@ -558,7 +558,7 @@ print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])
     assert done.stdout.split() == ["3", "5"], done.stderr
 
 
-def test_no_client_waits_for_fastapi_to_make_its_routes(index: Path) -> None:
+def test_the_openapi_document_is_made_before_the_first_client(index: Path) -> None:
     program = f"""
 import gc
 from service.app import create_app
