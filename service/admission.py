@@ -122,7 +122,7 @@ class Admission:
         """So many bytes of bodies more, or less, are in memory. Raises Overloaded when they are too many."""
         self._bytes += size_bytes
         if size_bytes > 0 and self._bytes > self._max_bytes:
-            self._refuse()
+            self._turn_away("The server holds as many bytes of requests as it may.")
 
     @asynccontextmanager
     async def admit(self, cost: float) -> AsyncIterator[Ticket]:
@@ -178,7 +178,7 @@ class Admission:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is let in at the moment, nor on its way."""
-        return not self._tickets and not self._places
+        return not self._tickets and not self._on_their_way()
 
     @property
     def longest_wait_seconds(self) -> float:
@@ -204,14 +204,15 @@ class Admission:
         self._counted_until = now
 
     def _refuse(self, more: float = 0.0, before: int = 0) -> NoReturn:
-        self._overloaded.inc()
         waiting = len(self._tickets) + before
         wait = "requests wait" if waiting > 1 else "request waits"
-        raise Overloaded(
-            f"The server has as much to do as it can do in time: {max(1, waiting):,} {wait}.",
-            # Half of what waits now: room there will be earlier, but not for all who are told so.
-            self._seconds(more) / 2,
-        )
+        said = f"The server has as much to do as it can do in time: {max(1, waiting):,} {wait}."
+        self._turn_away(said, more)
+
+    def _turn_away(self, sentence: str, more: float = 0.0) -> NoReturn:
+        self._overloaded.inc()
+        # Half of what waits now: room there will be earlier, but not for all who are told so.
+        raise Overloaded(sentence, self._seconds(more) / 2)
 
     def _show(self) -> None:
         self._metrics.queue_requests.set(len(self._tickets))

@@ -88,8 +88,8 @@ class Batcher:
         self, encoder: Encoder, media: Waveform | Pixels, sought: Sought | None = None, lanes: int = LANES
     ) -> asyncio.Future[Encoded]:
         """The vector of one input and what is sought with it, to be awaited in the calling task: cancelled
-        with it, or past its deadline, the input is not encoded. For its sake no more than so many lanes are
-        at work at once. Raises what the encoder raises for this one, or the search.
+        with it, or past its deadline, the input is not encoded. No lane beyond so many is set to work for it.
+        Raises what the encoder raises for this one, or the search.
         """
         coming = _coming()
         with self._changed:

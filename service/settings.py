@@ -171,6 +171,15 @@ class Settings(Access):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_body_fits(self) -> Settings:
+        if self.max_waiting_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"--max-waiting-bytes is {self.max_waiting_bytes} and may not be less than --max-body-bytes, "
+                f"which is {self.max_body_bytes}"
+            )
+        return self
+
 
 def option_of(name: str, field: FieldInfo) -> str:
     """The option of a setting; what takes several is said once for each."""

@@ -44,7 +44,7 @@ class Snapshot:
 
     @property
     def waits_elsewhere(self) -> bool:
-        """Whether a query is for a good part on no core of ours: on a GPU, or asking a Milvus."""
+        """Whether a query spends much of its time on no core of ours: on a GPU, or asking a Milvus."""
         return self.encoder.provider != CPU or self.generation.manifest.milvus is not None
 
     @property

@@ -241,12 +241,13 @@ def test_queries_begin_and_get_their_answers_in_one_line(index: Path) -> None:
 
 
 def test_bodies_are_bounded_together(index: Path) -> None:
-    with serving(index, max_waiting_bytes=300_000) as (port, app, model):
+    with serving(index, max_body_bytes=300_000, max_waiting_bytes=300_000) as (port, app, model):
         model.open.clear()
         threads, answers = at_once(port, 1, data=make_wav(6.0))  # 192 kB
         until(lambda: at_work(app) == 1)
         refused = ask(port, make_wav(5.0))
         assert (refused.status, refused.body["type"]) == (503, "/problems/overloaded")
+        assert refused.body["detail"] == "The server holds as many bytes of requests as it may."
         small = make_wav(0.5)
         model.open.set()
         assert ask(port, small).status == 200

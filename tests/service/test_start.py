@@ -443,6 +443,7 @@ def test_a_start_with_nothing_sound_says_what_is_damaged(tmp_path: Path, index: 
     [
         (["--port", "70000"], "SAYSEE_PORT"),
         (["--default-k", "500"], "fit together: --default-k is 500 and may be at most --max-k"),
+        (["--max-waiting-bytes", "20000"], "is 20000 and may not be less than --max-body-bytes, which is 25"),
         (["--provider", "tpu"], "--provider"),
         (["--allowed-host", "http://find.example"], "--allowed-host (SAYSEE_ALLOWED_HOSTS)"),
         (["--nonsense"], "--nonsense"),
