@@ -44,6 +44,11 @@ def _run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _heed_ctrl_c() -> None:
+    """In the background of a script it is ignored, and children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def _running(*options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process, its address, and the line it printed when it was ready."""
@@ -54,6 +59,7 @@ def _running(*options: str, **variables: str) -> Iterator[tuple[subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     ) as process:
         try:
             assert process.stdout is not None
@@ -160,11 +166,6 @@ def _is_unready(address: str) -> bool:
         with error:
             return error.code == 503
     return False
-
-
-def _heed_ctrl_c() -> None:
-    """In the background of a script it is ignored, and children would inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.slow
