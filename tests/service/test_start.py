@@ -44,6 +44,18 @@ def _run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _python(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(**variables),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def _heed_ctrl_c() -> None:
     """In the background of a script it is ignored, and children would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -548,15 +560,7 @@ assert "numpy" not in sys.modules and "onnxruntime" not in sys.modules and "fais
 __main__._limit_threads(Settings(index="x", threads=3))
 print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=_environment(OPENBLAS_NUM_THREADS="5"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = _python(program, OPENBLAS_NUM_THREADS="5")
     assert done.stdout.split() == ["3", "5"], done.stderr
 
 
@@ -574,15 +578,7 @@ app.openapi = lambda openapi=app.openapi: made.append(len(openapi()["paths"]))
 make_ready(app, settings)
 print(len(made), made[0] > 10, gc.get_freeze_count() > 0)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=_environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = _python(program)
     assert done.stdout.split() == ["1", "True", "True"], done.stderr
 
 
@@ -601,14 +597,6 @@ pages = touched_for(256)
 take_memory(256)
 print(pages, touched_for(256))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=_environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = _python(program)
     at_first, later = map(int, done.stdout.split())
     assert later < at_first / 10, done.stderr

@@ -187,13 +187,8 @@ def test_those_on_their_way_take_up_room(index: Path) -> None:
             return turnstile.refuses(b"/v1/search/images", []) is not None
 
         with service.admission.place(), service.admission.place():
-            assert [refuses() for _ in range(5)] == [
-                False,
-                False,
-                False,
-                True,
-                True,
-            ]  # in one turn of the loop
+            in_one_turn = [refuses() for _ in range(5)]
+            assert in_one_turn == [False, False, False, True, True]
             await asyncio.sleep(0)
             assert [refuses() for _ in range(4)] == [False, False, False, True]
         await asyncio.sleep(0)
